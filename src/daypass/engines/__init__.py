@@ -1,0 +1,1 @@
+"""Engines: one contract, one folder each."""

@@ -1,0 +1,1 @@
+"""Work after the transaction: apply, revoke, deliver, reconcile, expire."""

@@ -1,0 +1,1 @@
+"""Use cases: one module and one transaction each."""

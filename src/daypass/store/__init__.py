@@ -1,0 +1,1 @@
+"""The control-plane store: SQL on PostgreSQL, one module per aggregate."""
