@@ -1,0 +1,1 @@
+"""Every test of Daypass: against real servers, never a fake one."""

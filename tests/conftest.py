@@ -1,0 +1,133 @@
+"""Fixtures that give real servers, and what every test is held to.
+
+- `store_cluster`: the control plane's server, one a worker.
+- `target_cluster`: a customer's server of the major version `pg_major`; a test that asks for either
+  runs once for each version named by `--pg-majors`.
+- `servers`: any other major version by number, `servers(17)`.
+
+Servers are shared by all tests of a worker: take a database of your own with `make_database` and
+remove the roles you make.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+# Before `tests.servers` is imported: workers take it from the process that starts them.
+os.environ.setdefault("DAYPASS_TEST_RUN", secrets.token_hex(4))
+
+from daypass.embedded import Cluster
+from tests import servers as pg
+
+_HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the major versions of the customer's server be chosen."""
+    parser.addoption(
+        "--pg-majors",
+        default=",".join(str(each) for each in pg.TARGET_MAJORS),
+        help="major versions of PostgreSQL to test enforcement on (default: %(default)s)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a customer's server once for each major version."""
+    if "pg_major" in metafunc.fixturenames:
+        majors = [int(each) for each in metafunc.config.getoption("--pg-majors").split(",")]
+        ids = [f"pg{each}" for each in majors]
+        metafunc.parametrize("pg_major", majors, ids=ids, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests of one major version on one worker: they share what they set up."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            group = f"{item.path.relative_to(_HERE)}-{parameters.get('pg_major', 'any')}"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that leaves a process behind, and end the process."""
+    if hasattr(session.config, "workerinput"):
+        return
+    left = list(_left_behind())
+    for pid, command in left:
+        print(f"\nleft behind: process {pid}: {command}")  # noqa: T201 - for whoever reads the run
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _left_behind() -> Iterator[tuple[int, str]]:
+    for each in Path("/proc").iterdir():
+        if not each.name.isdecimal() or int(each.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            command = (each / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if pg.FOLDER_PREFIX in command:
+                yield int(each.name), command
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets_in_unit_tests(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not request.path.is_relative_to(_HERE / "unit"):
+        return
+
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("a unit test opened a socket: it belongs to tests/integration")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[int], Cluster]]:
+    """Return a function that gives this worker's server of a major version, started once."""
+    running: dict[int, Cluster] = {}
+    with contextlib.ExitStack() as stack:
+
+        def server(major: int) -> Cluster:
+            if major not in running:
+                binaries = pg.binaries_of(major)
+                if binaries is None:
+                    lacking(f"PostgreSQL {major} is not installed")
+                running[major] = stack.enter_context(pg.running_server(binaries))
+            elif not running[major].is_running():
+                # A test has killed it; the next one gets it back, recovered.
+                running[major].start()
+            return running[major]
+
+        yield server
+
+
+@pytest.fixture(scope="session")
+def store_cluster(servers: Callable[[int], Cluster]) -> Cluster:
+    """Return this worker's server for control planes."""
+    return servers(pg.STORE_MAJOR)
+
+
+@pytest.fixture
+def target_cluster(servers: Callable[[int], Cluster], pg_major: int) -> Cluster:
+    """Return this worker's server of the major version under test."""
+    return servers(pg_major)
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip a test for want of something this machine lacks; on CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}, and CI skips nothing")
+    pytest.skip(what)
