@@ -1,0 +1,114 @@
+"""The control-plane store: a pool of connections, transactions and locks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeAlias
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from daypass.domain.errors import Unavailable
+from daypass.domain.secret import Secret
+
+Tx: TypeAlias = AsyncConnection[TupleRow]
+"""A connection inside a transaction."""
+
+_STATEMENT_TIMEOUT_MS = 15_000
+_LOCK_TIMEOUT_MS = 10_000
+
+
+class Store:
+    """The store's connections; open it once per process."""
+
+    def __init__(self, conninfo: Secret, *, min_size: int = 2, max_size: int = 16) -> None:
+        self.conninfo = conninfo
+        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+            conninfo.reveal(),
+            min_size=min_size,
+            max_size=max_size,
+            timeout=10,
+            open=False,
+            name="store",
+            kwargs={
+                "autocommit": True,
+                "application_name": "daypass",
+                "options": f"-c timezone=UTC -c statement_timeout={_STATEMENT_TIMEOUT_MS}"
+                f" -c lock_timeout={_LOCK_TIMEOUT_MS}"
+                " -c idle_in_transaction_session_timeout=60000",
+            },
+        )
+
+    async def open(self) -> None:
+        """Connect; raises `Unavailable` when the store does not answer."""
+        try:
+            await self._pool.open(wait=True, timeout=15)
+        except PoolTimeout as error:
+            raise Unavailable("the control-plane store does not answer") from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """Run one transaction at READ COMMITTED: locks order what must be ordered."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Tx]:
+        """Run one read-only transaction that sees a single moment."""
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """Borrow an autocommit connection."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise Unavailable("the control-plane store is busy or away") from error
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+                raise Unavailable("the control-plane store does not answer") from error
+            raise
+
+    @asynccontextmanager
+    async def lock(self, *name: str | int) -> AsyncIterator[None]:
+        """Hold a named lock that any process of this store sees, over work on a target.
+
+        It is taken here and not on the target, where anyone may take any advisory lock; it is gone
+        with its connection, so that a killed process leaves none.
+        """
+        key = lock_key(*name)
+        async with self.connection() as connection:
+            await connection.execute("select pg_advisory_lock(%s)", (key,))
+            try:
+                yield
+            finally:
+                # On a broken connection the server has let go of it by itself.
+                if not connection.broken:
+                    await connection.execute("select pg_advisory_unlock(%s)", (key,))
+
+
+def lock_key(*name: str | int) -> int:
+    """Return the 64-bit key of a named lock."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in name).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+async def now(tx: Tx) -> datetime:
+    """Return the store's clock: every deadline and expiry is decided by it."""
+    row = await (await tx.execute("select clock_timestamp()")).fetchone()
+    if row is None:
+        raise RuntimeError("select returned no row")
+    moment: datetime = row[0]
+    return moment

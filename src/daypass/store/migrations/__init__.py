@@ -1,0 +1,1 @@
+"""Migrations of the control-plane store: SQL files run by Alembic."""
