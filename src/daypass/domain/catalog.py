@@ -1,4 +1,4 @@
-"""What Daypass knows of a database: schemas, relations, columns, functions, roles and their tags."""
+"""What Daypass knows of a database: schemas, relations, columns, functions, roles, tags."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or procedure of the customer's; `signature` is its full name with argument types."""
+    """A function or procedure; `signature` is its full name with argument types."""
 
     schema: str
     name: str
@@ -149,7 +149,7 @@ class NativeRole:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One reading of a database's catalog; `facts` are further facts only its engine understands."""
+    """One reading of a database's catalog; `facts` are further ones only its engine understands."""
 
     engine: str
     server_version: str

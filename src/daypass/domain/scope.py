@@ -10,7 +10,7 @@ from daypass.domain.catalog import ColumnName, RelationName
 from daypass.domain.masks import Mask
 from daypass.domain.statement_class import StatementClass
 
-LiteralValue: TypeAlias = "str | int | float | bool | None | tuple[LiteralValue, ...]"
+LiteralValue: TypeAlias = "str | int | float | bool | tuple[LiteralValue, ...] | None"
 """A value that enters a row filter as a typed literal, never as text."""
 
 
@@ -46,7 +46,7 @@ class RowFilter:
 
 @dataclass(frozen=True, slots=True)
 class ScopedColumn:
-    """A column of a scope: in clear when `mask` is None; `rule` is the masking rule that decided."""
+    """A column of a scope, in clear when `mask` is None; `rule` is the masking rule that decided."""
 
     name: str
     mask: Mask | None = None
@@ -82,9 +82,9 @@ class LeftOut:
 class Scope:
     """What one principal may do on one database: policy's answer to an `AskedScope`.
 
-    `relations` are in order of name and hold only what is granted. `guarded_elsewhere` are relations
-    outside it whose columns policy would mask or rows it would filter for this principal: a session
-    must not reach those by any other way either. `settings` are session settings.
+    `relations` are in order of name and hold only what is granted. `guarded_elsewhere` are
+    relations outside it whose columns policy would mask or rows it would filter for this principal:
+    a session must not reach those by any other way either. `settings` are session settings.
     """
 
     classes: frozenset[StatementClass]

@@ -1,4 +1,4 @@
-"""What operations and shells know of an engine; every engine obeys it, and one suite tests them all.
+"""What operations and shells know of an engine; one suite tests that every engine obeys it.
 
 A plan goes through `compile` (pure) → `apply` → `verify`; sessions are opened under an applied plan
 and closed by `close`; `remove_scope` takes away what `apply` made. Every call on a `Target` is
@@ -187,7 +187,7 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class StandingLogin:
-    """A login that exists without any grant; `score` is how much it could do (0–100)."""
+    """A login that exists without any grant; `score` is how much it could do (0 to 100)."""
 
     name: str
     kind: str
@@ -202,7 +202,7 @@ class Target(Protocol):
     """One instance, reached with its admin credential."""
 
     async def check_admin(self, database: str) -> tuple[Exposure, ...]:
-        """List the rights the admin credential lacks or has too many of, with the SQL to mend it."""
+        """List rights the admin credential lacks or has too many of, with the SQL to mend it."""
 
     async def databases(self) -> tuple[str, ...]:
         """List the databases of the instance."""
