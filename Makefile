@@ -1,0 +1,66 @@
+# Everything one does with a clone of Daypass. Every target sets up what it needs by itself.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.PHONY: help setup demo tour test test-long leaks mutants bench lint format lock clean
+
+# Tests at once; each worker has PostgreSQL servers of its own.
+WORKERS ?= 2
+# How long each long suite goes on.
+LONG_SECONDS ?= 600
+# More arguments for pytest, such as ARGS="-k deadline".
+ARGS ?=
+
+PYTEST = .venv/bin/python -m pytest
+
+help:  ## Show what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## Install everything into .venv, if it is not
+	@scripts/setup.sh
+
+demo: setup  ## Start Daypass and a sample company; Ctrl-C stops everything
+	@.venv/bin/daypass demo
+
+tour: setup  ## Act the whole story out in the terminal
+	@.venv/bin/daypass tour
+
+test: setup  ## Run every test but the long ones
+	@scripts/test-packages.sh
+	@mkdir -p reports
+	$(PYTEST) tests -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
+		--junitxml=reports/test.xml $(ARGS)
+
+test-long: setup  ## Run the long suites, LONG_SECONDS seconds each
+	@scripts/test-packages.sh
+	@mkdir -p reports
+	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) tests -m long \
+		--timeout $$(($(LONG_SECONDS) + 600)) --junitxml=reports/test-long.xml $(ARGS)
+
+leaks: setup  ## Try everything that could show a masked value or a hidden row
+	@scripts/test-packages.sh
+	$(PYTEST) tests -m leak -n $(WORKERS) --dist loadgroup $(ARGS)
+
+mutants: setup  ## Take each protection away in turn: a named test must fail
+	@scripts/test-packages.sh
+	@.venv/bin/python -m tests.mutants
+
+bench: setup  ## Measure what the blueprint promises
+	@.venv/bin/python -m bench
+
+lint: setup  ## Check style, types and who imports whom
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup  ## Format the code and mend what can be mended
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: setup  ## Lock the dependencies again; ARGS=--upgrade takes newer ones
+	scripts/lock.sh $(ARGS)
+
+clean:  ## Remove everything made here but the demo's state
+	rm -rf .venv reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
