@@ -184,10 +184,10 @@ create table instance (
   revision integer not null default 1,
   created_at timestamptz not null default now(),
   constraint instance_name_form check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
-  constraint instance_name_unique unique (name),
   constraint instance_state_known check (state in ('active', 'removed')),
   constraint instance_port_range check (port between 0 and 65535)
 );
+create unique index instance_name_unique on instance (name) where state = 'active';
 comment on table instance is 'Database servers Daypass manages';
 comment on column instance.admin_secret is 'A secret reference (env:…, file:…, sealed:…), never clear';
 
@@ -202,9 +202,9 @@ create table database (
   sync_error text not null default '',
   state text not null default 'active',
   created_at timestamptz not null default now(),
-  constraint database_name_unique unique (instance_id, name),
   constraint database_state_known check (state in ('active', 'removed'))
 );
+create unique index database_name_unique on database (instance_id, name) where state = 'active';
 comment on table database is 'Databases of instances, with the labels policy reads';
 comment on column database.facts_revision is
   'Raised by every change of what a scope rests on: catalog, tags, labels, owners, acceptances';
