@@ -21,6 +21,7 @@ Tx: TypeAlias = AsyncConnection[TupleRow]
 
 _STATEMENT_TIMEOUT_MS = 15_000
 _LOCK_TIMEOUT_MS = 10_000
+_NAMED_LOCK_TIMEOUT_MS = 60_000
 
 
 class Store:
@@ -28,31 +29,22 @@ class Store:
 
     def __init__(self, conninfo: Secret, *, min_size: int = 2, max_size: int = 16) -> None:
         self.conninfo = conninfo
-        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
-            conninfo.reveal(),
-            min_size=min_size,
-            max_size=max_size,
-            timeout=10,
-            open=False,
-            name="store",
-            kwargs={
-                "autocommit": True,
-                "application_name": "daypass",
-                "options": f"-c timezone=UTC -c statement_timeout={_STATEMENT_TIMEOUT_MS}"
-                f" -c lock_timeout={_LOCK_TIMEOUT_MS}"
-                " -c idle_in_transaction_session_timeout=60000",
-            },
-        )
+        self._pool = _pool(conninfo, "store", min_size, max_size, _STATEMENT_TIMEOUT_MS)
+        # Whoever holds a named lock needs connections besides: from one pool they would wait for
+        # each other for ever.
+        self._locks = _pool(conninfo, "locks", 1, max_size, _NAMED_LOCK_TIMEOUT_MS)
 
     async def open(self) -> None:
         """Connect; raises `Unavailable` when the store does not answer."""
         try:
             await self._pool.open(wait=True, timeout=15)
+            await self._locks.open(wait=True, timeout=15)
         except PoolTimeout as error:
             raise Unavailable("the control-plane store does not answer") from error
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._locks.close()
         await self._pool.close()
 
     @asynccontextmanager
@@ -71,15 +63,8 @@ class Store:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         """Borrow an autocommit connection."""
-        try:
-            async with self._pool.connection() as connection:
-                yield connection
-        except PoolTimeout as error:
-            raise Unavailable("the control-plane store is busy or away") from error
-        except psycopg.OperationalError as error:
-            if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
-                raise Unavailable("the control-plane store does not answer") from error
-            raise
+        async with _borrowed(self._pool) as connection:
+            yield connection
 
     @asynccontextmanager
     async def lock(self, *name: str | int) -> AsyncIterator[None]:
@@ -89,7 +74,7 @@ class Store:
         with its connection, so that a killed process leaves none.
         """
         key = lock_key(*name)
-        async with self.connection() as connection:
+        async with _borrowed(self._locks) as connection:
             await connection.execute("select pg_advisory_lock(%s)", (key,))
             try:
                 yield
@@ -97,6 +82,41 @@ class Store:
                 # On a broken connection the server has let go of it by itself.
                 if not connection.broken:
                     await connection.execute("select pg_advisory_unlock(%s)", (key,))
+
+
+def _pool(
+    conninfo: Secret, name: str, min_size: int, max_size: int, statement_timeout_ms: int
+) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
+    return AsyncConnectionPool(
+        conninfo.reveal(),
+        min_size=min_size,
+        max_size=max_size,
+        timeout=30,
+        open=False,
+        name=name,
+        kwargs={
+            "autocommit": True,
+            "application_name": f"daypass {name}",
+            "options": f"-c timezone=UTC -c statement_timeout={statement_timeout_ms}"
+            f" -c lock_timeout={min(_LOCK_TIMEOUT_MS, statement_timeout_ms)}"
+            " -c idle_in_transaction_session_timeout=60000",
+        },
+    )
+
+
+@asynccontextmanager
+async def _borrowed(
+    pool: AsyncConnectionPool[AsyncConnection[TupleRow]],
+) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except PoolTimeout as error:
+        raise Unavailable("the control-plane store is busy or away") from error
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+            raise Unavailable("the control-plane store does not answer") from error
+        raise
 
 
 def lock_key(*name: str | int) -> int:

@@ -91,12 +91,30 @@ comment on table membership is 'Who is in which group now';
 create table password (
   principal_id bigint primary key references principal (id),
   verifier text not null,
-  failures integer not null default 0,
-  last_failure_at timestamptz,
   changed_at timestamptz not null default now(),
   constraint password_is_argon2id check (verifier like '$argon2id$%')
 );
-comment on table password is 'Verifiers of local passwords, and failures that slow further tries';
+comment on table password is 'Verifiers of local passwords';
+
+create table password_link (
+  principal_id bigint primary key references principal (id),
+  digest bytea not null,
+  issued_by bigint not null references principal (id),
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  constraint password_link_digest_unique unique (digest)
+);
+comment on table password_link is 'One-time links by which people choose their password themselves';
+
+create table login_failure (
+  subject bytea primary key,
+  failures integer not null,
+  last_failure_at timestamptz not null,
+  constraint login_failure_is_a_digest check (octet_length(subject) = 32)
+);
+create index login_failure_age on login_failure (last_failure_at);
+comment on table login_failure is
+  'Failed logins that slow further ones, by digests of address and person, together and alone';
 
 create table login (
   id bigint generated always as identity primary key,
@@ -123,6 +141,7 @@ create table access_token (
   scram_server_key bytea not null,
   capabilities text[] not null,
   created_by bigint not null references principal (id),
+  issued_with bigint references access_token (id),
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
   last_used_at timestamptz,
@@ -137,8 +156,10 @@ create index access_token_principal on access_token (principal_id);
 create trigger access_token_immutable before update on access_token for each row
   execute function deny_column_change(
     'id', 'principal_id', 'digest', 'scram_stored_key', 'scram_server_key', 'capabilities',
-    'created_by', 'created_at', 'expires_at'
+    'created_by', 'issued_with', 'created_at', 'expires_at'
   );
+comment on column access_token.issued_with is
+  'The access token it was issued with, if any: revoking that one revokes this one too';
 comment on table access_token is 'Access tokens as verifiers; the clear token is shown once';
 
 create table first_admin_link (

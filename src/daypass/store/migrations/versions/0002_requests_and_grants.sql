@@ -94,6 +94,7 @@ create table approval (
   on_behalf_of bigint references principal (id),
   verdict text not null,
   comment text not null default '',
+  duration_limit interval,
   created_at timestamptz not null default now(),
   constraint approval_step_exists foreign key (request_id, round, position)
     references request_step (request_id, round, position),
@@ -104,6 +105,7 @@ create table approval (
 create trigger approval_kept before update or delete on approval for each row
   execute function deny_change();
 comment on table approval is 'One approver''s yes or no to one step';
+comment on column approval.duration_limit is 'The approver allows no longer than this';
 
 create function approval_not_by_requester() returns trigger language plpgsql as $$
 begin

@@ -1,0 +1,43 @@
+"""Running processes of Daypass, and the hints they give each other."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+
+from daypass.store.database import Tx
+
+CHANNEL = "daypass"
+
+
+class Hint(StrEnum):
+    """What a process may tell the others; losing one costs time only, since all of them also poll.
+
+    The payload is `<hint> <number>`.
+    """
+
+    GRANT_ENDED = "grant_ended"
+    MOMENTS_CHANGED = "moments_changed"
+    REQUEST_CHANGED = "request_changed"
+    POLICY_CHANGED = "policy_changed"
+
+
+async def note_process(tx: Tx, process_id: uuid.UUID, kind: str, host: str, pid: int) -> None:
+    """Say that a process is alive now."""
+    await tx.execute(
+        """
+        insert into process (id, kind, host, pid) values (%s, %s, %s, %s)
+        on conflict on constraint process_pkey do update set seen_at = clock_timestamp()
+        """,
+        (process_id, kind, host, pid),
+    )
+
+
+async def forget_process(tx: Tx, process_id: uuid.UUID) -> None:
+    """Say that a process has ended."""
+    await tx.execute("delete from process where id = %s", (process_id,))
+
+
+async def tell(tx: Tx, hint: Hint, number: int = 0) -> None:
+    """Give a hint once the transaction has committed."""
+    await tx.execute("select pg_notify(%s, %s)", (CHANNEL, f"{hint.value} {number}"))

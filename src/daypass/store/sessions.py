@@ -1,0 +1,188 @@
+"""Sessions: known here before their account exists on the target, until it is gone again."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId
+from daypass.domain.states import SessionState
+from daypass.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as stored."""
+
+    id: SessionId
+    grant_id: GrantId
+    principal: str
+    database: str
+    instance_id: InstanceId
+    kind: str
+    account: str
+    scope_hash: ScopeHash
+    process_id: uuid.UUID
+    state: str
+    backend_id: int | None
+    address: str
+    application: str
+    opened_at: datetime
+    closed_at: datetime | None
+    close_reason: str
+
+
+_SELECT = """
+    select s.id, s.grant_id, p.email as principal, i.name || '/' || d.name as database,
+      d.instance_id, s.kind, s.account, s.scope_hash, s.process_id, s.state, s.backend_id,
+      s.address, s.application, s.opened_at, s.closed_at, s.close_reason
+    from session s
+    join access_grant g on g.id = s.grant_id
+    join principal p on p.id = g.principal_id
+    join database d on d.id = g.database_id
+    join instance i on i.id = d.instance_id
+"""
+
+
+async def insert_session(
+    tx: Tx,
+    *,
+    grant_id: GrantId,
+    kind: str,
+    scope_hash: ScopeHash,
+    process_id: uuid.UUID,
+    address: str,
+    application: str,
+) -> tuple[SessionId, str]:
+    """Note a session that is about to be opened; return its number and its account's name."""
+    cursor = await tx.execute(
+        """
+        with next as (
+          select nextval(pg_get_serial_sequence('session', 'id')) as id
+        )
+        insert into session (
+          id, grant_id, kind, account, scope_hash, process_id, address, application
+        ) overriding system value
+        select id, %(grant)s, %(kind)s, 'dp_g_' || %(grant)s || '_' || id, %(hash)s, %(process)s,
+          %(address)s, %(application)s
+        from next returning id, account
+        """,
+        {
+            "grant": grant_id,
+            "kind": kind,
+            "hash": scope_hash,
+            "process": process_id,
+            "address": address,
+            "application": application,
+        },
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError("insert … returning returned no row")
+    return SessionId(row[0]), row[1]
+
+
+async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> bool:
+    """Move a session from opening to open; False when it was ended meanwhile."""
+    cursor = await tx.execute(
+        """
+        update session set state = 'open', backend_id = %s where id = %s and state = 'opening'
+        """,
+        (backend_id, session_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def mark_closing(tx: Tx, session_id: SessionId, reason: str) -> bool:
+    """Move a session to closing; False when it already was, or is closed."""
+    cursor = await tx.execute(
+        """
+        update session set state = 'closing', close_reason = %s
+        where id = %s and state in ('opening', 'open')
+        """,
+        (reason, session_id),
+    )
+    return cursor.rowcount == 1
+
+
+async def mark_closed(tx: Tx, session_id: SessionId) -> bool:
+    """Move a closing session to closed: its account is gone from the target."""
+    cursor = await tx.execute(
+        """
+        update session set state = 'closed', closed_at = clock_timestamp()
+        where id = %s and state = 'closing'
+        """,
+        (session_id,),
+    )
+    return cursor.rowcount == 1
+
+
+async def get_session(tx: Tx, session_id: SessionId) -> SessionRow | None:
+    """Return a session."""
+    async with tx.cursor(row_factory=class_row(SessionRow)) as cursor:
+        await cursor.execute(_SELECT + "where s.id = %s", (session_id,))
+        return await cursor.fetchone()
+
+
+async def list_sessions(
+    tx: Tx,
+    *,
+    grant_id: GrantId | None = None,
+    principal_id: int | None = None,
+    database_id: int | None = None,
+    instance_id: InstanceId | None = None,
+    states: tuple[SessionState, ...] = (),
+    before: int | None = None,
+    limit: int | None = 50,
+) -> tuple[SessionRow, ...]:
+    """List sessions, newest first; filters are ANDed, no states mean all."""
+    async with tx.cursor(row_factory=class_row(SessionRow)) as cursor:
+        await cursor.execute(
+            _SELECT
+            + """
+            where (%(grant)s::bigint is null or s.grant_id = %(grant)s)
+              and (%(principal)s::bigint is null or g.principal_id = %(principal)s)
+              and (%(database)s::bigint is null or g.database_id = %(database)s)
+              and (%(instance)s::bigint is null or d.instance_id = %(instance)s)
+              and (%(states)s::text[] = '{}' or s.state = any(%(states)s))
+              and (%(before)s::bigint is null or s.id < %(before)s)
+            order by s.id desc limit %(limit)s
+            """,
+            {
+                "grant": grant_id,
+                "principal": principal_id,
+                "database": database_id,
+                "instance": instance_id,
+                "states": [state.value for state in states],
+                "before": before,
+                "limit": limit,
+            },
+        )
+        return tuple(await cursor.fetchall())
+
+
+UNCLOSED = (SessionState.OPENING, SessionState.OPEN, SessionState.CLOSING)
+
+
+async def list_abandoned(tx: Tx, silent_s: float) -> tuple[SessionRow, ...]:
+    """List sessions whose process has not been seen for so long, but for direct credentials.
+
+    Sessions left in closing are among them once their process is silent: nobody else finishes them.
+    """
+    async with tx.cursor(row_factory=class_row(SessionRow)) as cursor:
+        await cursor.execute(
+            _SELECT
+            + """
+            left join process q on q.id = s.process_id
+            where s.state <> 'closed'
+              and (s.kind <> 'direct' or s.state <> 'open')
+              and (q.id is null or q.seen_at < clock_timestamp() - make_interval(secs => %s))
+              and s.opened_at < clock_timestamp() - make_interval(secs => %s)
+            order by s.id
+            """,
+            (silent_s, silent_s),
+        )
+        return tuple(await cursor.fetchall())
