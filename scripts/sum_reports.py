@@ -7,7 +7,7 @@ report shows no failure, counts as one failure more.
 import argparse
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 _NO_TESTS = 5
 
@@ -25,7 +25,7 @@ def main() -> int:
         tests = bad = left_out = 0
         if report.exists():
             # Our own runners wrote it a moment ago.
-            for suite in ElementTree.parse(report).iter("testsuite"):  # noqa: S314
+            for suite in ET.parse(report).iter("testsuite"):  # noqa: S314
                 tests += int(suite.get("tests", 0))
                 bad += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
                 left_out += int(suite.get("skipped", 0))
