@@ -11,6 +11,7 @@ from uuid import UUID
 from daypass.domain.catalog import Catalog, ColumnName, RelationName, Tags
 from daypass.domain.errors import NotFound, Unavailable
 from daypass.domain.ids import CatalogVersion, DatabaseId, InstanceId
+from daypass.policy.facts import DatabaseFacts
 from daypass.store import databases
 from daypass.store.catalogs import decode_catalog
 from daypass.store.database import Tx
@@ -46,6 +47,17 @@ class DatabaseFactsBundle:
         """Return `instance/database`, as people name it."""
         return f"{self.instance}/{self.name}"
 
+    def for_policy(self) -> DatabaseFacts:
+        """Return what policy asks of the database."""
+        return DatabaseFacts(
+            name=self.name,
+            instance=self.instance,
+            engine=self.engine,
+            labels=self.labels,
+            owners=frozenset(self.owners),
+            instance_labels=self.instance_labels,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Heavy:
@@ -77,7 +89,7 @@ async def load_facts(tx: Tx, database_id: DatabaseId) -> DatabaseFactsBundle:
                 code="catalog_missing",
             )
         key, version, heavy = await _heavy(tx, database_id)
-        # Outside a snapshot a change may commit between the two; labels must not be older than tags.
+        # A change may commit between the two; labels must not be older than tags.
         if key[2] == row.facts_revision:
             break
     return DatabaseFactsBundle(
