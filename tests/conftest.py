@@ -126,6 +126,12 @@ def target_cluster(servers: Callable[[int], Cluster], pg_major: int) -> Cluster:
     return servers(pg_major)
 
 
+@pytest.fixture(scope="session")
+def long_seconds() -> float:
+    """Return how long a test marked `long` goes on."""
+    return float(os.environ.get("LONG_SECONDS", "60"))
+
+
 def lacking(what: str) -> NoReturn:
     """Skip a test for want of something this machine lacks; on CI that is a failure."""
     if os.environ.get("CI") == "true":
