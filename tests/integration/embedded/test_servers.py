@@ -13,7 +13,8 @@ import sys, time
 from daypass.embedded import find_binaries
 from tests.servers import running_server
 with running_server(find_binaries()) as cluster:
-    print((cluster.data_dir / "postmaster.pid").read_text().split()[0], cluster.data_dir, flush=True)
+    pid = (cluster.data_dir / "postmaster.pid").read_text().split()[0]
+    print(pid, cluster.data_dir, flush=True)
     time.sleep(300)
 """
 
