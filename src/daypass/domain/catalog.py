@@ -73,8 +73,8 @@ class Column:
 class ForeignCode:
     """Code of the customer's that runs when a session writes or reads a relation.
 
-    `via` is `trigger`, `policy`, `check`, `default` or `rule`; `unsafe` says that its names resolve
-    through the session's search path, so that a temporary object can stand in for them.
+    `via` is `trigger`, `policy`, `check`, `default`, `index` or `rule`; `unsafe` says that its names
+    resolve through the session's search path, so that a temporary object can stand in for them.
     `on` lists the statement classes that run it.
     """
 
@@ -89,7 +89,8 @@ class ForeignCode:
 class Relation:
     """A relation with its columns in order of position.
 
-    `public` lists what everybody on the instance may do with it (`select`, `insert` …).
+    `public` lists what everybody on the instance may do with it (`select`, `insert` …), `readers`
+    the roles besides its owner that may read some of it by name.
     """
 
     name: RelationName
@@ -102,6 +103,7 @@ class Relation:
     foreign_code: tuple[ForeignCode, ...] = ()
     estimated_rows: int = 0
     comment: str = ""
+    readers: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, if there is one."""

@@ -1,0 +1,1 @@
+select rolname, rolpassword is not null from pg_authid
