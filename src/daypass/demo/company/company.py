@@ -30,8 +30,10 @@ STANDING_LOGINS: Final[Mapping[str, tuple[str, ...]]] = {
 
 DATABASES: Final = ("shop", "metrics")
 
-_FEWEST, _MOST = 100, 5_000_000
-_LOADERS = "daypass sample company"
+_FEWEST: Final = 100
+_MOST: Final = 5_000_000
+_VERSION_16: Final = 160_000
+_LOADERS: Final = "daypass sample company"
 _SESSION: Final = (
     "-c timezone=UTC -c synchronous_commit=off -c jit=off -c client_min_messages=warning"
     " -c work_mem=64MB -c maintenance_work_mem=256MB"
@@ -48,10 +50,10 @@ def load_company(
 ) -> None:
     """Make the databases `shop` and `metrics` and their roles, as far as they are not there.
 
-    `logins` gives a password to each of `STANDING_LOGINS`. Idempotent: a database gets its name only
-    when it is complete, and one that has it is left as it is; what an interrupted run left is made
-    anew; passwords are set each time. The same `customers` give the same rows on every server.
-    Raises `ValueError` for a number of customers or names of logins it does not know how to make.
+    `superuser_conninfo` leads to any database of the server. `logins` gives a password to each of
+    `STANDING_LOGINS`. Idempotent: a database gets its name only when it is complete, and one that
+    has it is left as it is; what an interrupted run left is made anew; passwords are set each time.
+    The same `customers` give the same rows on every server. Raises `ValueError` for a number of customers or names of logins it does not know how to make.
     """
     if not _FEWEST <= customers <= _MOST:
         raise ValueError(f"customers must be between {_FEWEST} and {_MOST:,}")
@@ -108,14 +110,13 @@ def _make_roles(
                 sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(login))
             )
     _run_on(cluster, "01_roles.sql")
-    # From 16, CREATEROLE alone reaches no role it has not made: admin option, and no more than that.
-    _run_on(cluster, "02_admin_16.sql" if cluster.info.server_version >= 160000 else "02_admin_15.sql")
+    # From 16, CREATEROLE alone reaches no role it has not made.
+    from_16 = cluster.info.server_version >= _VERSION_16
+    _run_on(cluster, "02_admin_16.sql" if from_16 else "02_admin_15.sql")
 
 
 @contextmanager
-def _made_whole(
-    cluster: psycopg.Connection[tuple[object, ...]], name: str
-) -> Iterator[str]:
+def _made_whole(cluster: psycopg.Connection[tuple[object, ...]], name: str) -> Iterator[str]:
     """Make a database under another name, and give it its own when the block ends well."""
     unfinished = f"{name}_unfinished"
     wanted, working = sql.Identifier(name), sql.Identifier(unfinished)
@@ -127,9 +128,7 @@ def _made_whole(
         )
     )
     cluster.execute(
-        sql.SQL("grant connect, create on database {} to {}").format(
-            working, sql.Identifier(ADMIN)
-        )
+        sql.SQL("grant connect, create on database {} to {}").format(working, sql.Identifier(ADMIN))
     )
     yield unfinished
     cluster.execute(sql.SQL("alter database {} rename to {}").format(working, wanted))
