@@ -8,6 +8,8 @@ SHELL := /bin/sh
 WORKERS ?= 2
 # How long each long suite goes on.
 LONG_SECONDS ?= 600
+# Which tests, as files or folders.
+TESTS ?= tests
 # More arguments for pytest, such as ARGS="-k deadline".
 ARGS ?=
 
@@ -28,18 +30,18 @@ tour: setup  ## Act the whole story out in the terminal
 test: setup  ## Run every test but the long ones
 	@scripts/test-packages.sh
 	@mkdir -p reports
-	$(PYTEST) tests -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
+	$(PYTEST) $(TESTS) -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
 		--junitxml=reports/test.xml $(ARGS)
 
 test-long: setup  ## Run the long suites, LONG_SECONDS seconds each
 	@scripts/test-packages.sh
 	@mkdir -p reports
-	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) tests -m long \
+	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) -m long \
 		--timeout $$(($(LONG_SECONDS) + 600)) --junitxml=reports/test-long.xml $(ARGS)
 
 leaks: setup  ## Try everything that could show a masked value or a hidden row
 	@scripts/test-packages.sh
-	$(PYTEST) tests -m leak -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(PYTEST) $(TESTS) -m leak -n $(WORKERS) --dist loadgroup $(ARGS)
 
 mutants: setup  ## Take each protection away in turn: a named test must fail
 	@scripts/test-packages.sh
@@ -49,10 +51,9 @@ bench: setup  ## Measure what the blueprint promises
 	@.venv/bin/python -m bench
 
 lint: setup  ## Check style, types and who imports whom
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports
+	@status=0; for check in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "$$check"; .venv/bin/$$check || status=1; \
+	done; exit $$status
 
 format: setup  ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix .

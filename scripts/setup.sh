@@ -41,7 +41,7 @@ PIP_DISABLE_PIP_VERSION_CHECK=1
 PIP_NO_INPUT=1
 PIP_ROOT_USER_ACTION=ignore
 export PIP_DISABLE_PIP_VERSION_CHECK PIP_NO_INPUT PIP_ROOT_USER_ACTION
-.venv/bin/python -m pip install --quiet --no-compile --require-hashes -r requirements/dev.txt
+.venv/bin/python -m pip install --quiet --quiet --no-compile --require-hashes -r requirements/dev.txt
 # Everything that builds it is installed by now: nothing is fetched.
-.venv/bin/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install --quiet --quiet --no-compile --no-deps --no-build-isolation --editable .
 echo "$wanted" > .venv/installed
