@@ -43,6 +43,7 @@ async def accept_exposure(
         facts = await load_facts(tx, database_id)
         standing = {*await _blocking_keys(tx, database_id)}
     standing |= {exposure.key for exposure in all_exposures(ctx, facts)}
+    standing |= {f"derived_from_filtered:{name}" for name in facts.classified.relation_edges}
     if key not in standing:
         target = await open_target(ctx, facts.instance_id)
         standing |= {exposure.key for exposure in await target.check_admin(facts.name)}
@@ -110,9 +111,13 @@ async def _blocking_keys(tx: Tx, database_id: DatabaseId) -> frozenset[str]:
     # What plans ran into may rest on their scopes, which no catalog shows.
     cursor = await tx.execute(
         """
-        select blocking ->> 'key' from plan, jsonb_array_elements(blocked) as blocking
-        where database_id = %s
+        select each ->> 'key' from plan, jsonb_array_elements(blocked) as each
+        where database_id = %(id)s
+        union
+        select (each ->> 'code') || ':' || (each ->> 'name')
+        from plan, jsonb_array_elements(left_out) as each
+        where database_id = %(id)s
         """,
-        (database_id,),
+        {"id": database_id},
     )
     return frozenset(str(row[0]) for row in await cursor.fetchall())

@@ -11,6 +11,7 @@ from uuid import UUID
 from daypass.domain.catalog import Catalog, ColumnName, RelationName, Tags
 from daypass.domain.errors import NotFound, Unavailable
 from daypass.domain.ids import CatalogVersion, DatabaseId, InstanceId
+from daypass.policy.derivation import ClassifiedCatalog, classify
 from daypass.policy.facts import DatabaseFacts
 from daypass.store import databases
 from daypass.store.catalogs import decode_catalog
@@ -23,8 +24,9 @@ _CACHED_DATABASES = 64
 class DatabaseFactsBundle:
     """One database as policy, compiler and people see it at one moment.
 
-    `owners` are names of groups; `accepted` are keys of exposures. Two bundles of one database with
-    equal `facts_revision` hold the same.
+    `tags` are what people confirmed, `classified` the catalog with those propagated. `owners` are
+    names of groups; `accepted` are keys of exposures. Two bundles of one database with equal
+    `facts_revision` hold the same.
     """
 
     id: DatabaseId
@@ -39,6 +41,7 @@ class DatabaseFactsBundle:
     catalog: Catalog
     catalog_version: CatalogVersion
     tags: Tags
+    classified: ClassifiedCatalog
     accepted: frozenset[str]
     facts_revision: int
 
@@ -63,6 +66,7 @@ class DatabaseFactsBundle:
 class _Heavy:
     catalog: Catalog
     tags: Tags
+    classified: ClassifiedCatalog
     accepted: frozenset[str]
 
 
@@ -105,6 +109,7 @@ async def load_facts(tx: Tx, database_id: DatabaseId) -> DatabaseFactsBundle:
         catalog=heavy.catalog,
         catalog_version=version,
         tags=heavy.tags,
+        classified=heavy.classified,
         accepted=heavy.accepted,
         facts_revision=key[2],
     )
@@ -156,7 +161,9 @@ async def _read(tx: Tx, database_id: DatabaseId) -> tuple[_Key, CatalogVersion, 
     if row is None:
         raise NotFound(f"there is no database {database_id} with a catalog")
     key: _Key = (row[0], database_id, row[1], row[2])
-    heavy = _Heavy(decode_catalog(row[4]), _tags(row[5], row[6], row[7]), frozenset(row[8]))
+    catalog = decode_catalog(row[4])
+    tags = _tags(row[5], row[6], row[7])
+    heavy = _Heavy(catalog, tags, classify(catalog, tags), frozenset(row[8]))
     _cache[key] = heavy
     while len(_cache) > _CACHED_DATABASES:
         _cache.popitem(last=False)

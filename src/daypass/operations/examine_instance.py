@@ -118,23 +118,9 @@ async def examine_instance(ctx: Context, actor: Actor, instance_id: InstanceId) 
 
 def sensitive_relations(facts: DatabaseFactsBundle) -> frozenset[RelationName]:
     """Return the relations that are tagged, or that show a column of one that is."""
-    tagged = {name for name, tags in facts.tags.relations.items() if tags}
-    columns = {name for name, tags in facts.tags.columns.items() if tags}
-    sensitive = tagged | {column.relation for column in columns}
-    grown = True
-    while grown:
-        before = len(columns) + len(sensitive)
-        for relation in facts.catalog.relations:
-            if relation.parent in sensitive:
-                sensitive.add(relation.name)
-            for column in relation.columns:
-                if not columns.isdisjoint(column.derived_from):
-                    columns.add(ColumnName(relation.name, column.name))
-                    sensitive.add(relation.name)
-                elif any(source.relation in tagged for source in column.derived_from):
-                    sensitive.add(relation.name)
-        grown = len(columns) + len(sensitive) > before
-    return frozenset(sensitive)
+    of_column = {name.relation for name, tags in facts.classified.column_tags.items() if tags}
+    of_relation = {name for name, tags in facts.classified.relation_tags.items() if tags}
+    return frozenset(of_column | of_relation) & facts.classified.relations.keys()
 
 
 def _examined(
@@ -145,7 +131,7 @@ def _examined(
         name=facts.name,
         relations=len(facts.catalog.relations),
         columns=len(columns),
-        unclassified=len(columns - facts.tags.classified),
+        unclassified=len(columns - facts.classified.classified),
         sensitive=tuple(sorted(sensitive)),
         stale=stale_columns(facts.catalog, facts.tags),
         sync_error=sync_error,
