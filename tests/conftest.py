@@ -21,7 +21,8 @@ from typing import NoReturn
 import pytest
 
 # Before `tests.servers` is imported: workers take it from the process that starts them.
-os.environ.setdefault("DAYPASS_TEST_RUN", secrets.token_hex(4))
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["DAYPASS_TEST_RUN"] = secrets.token_hex(4)
 
 from daypass.embedded import Cluster
 from tests import servers as pg
