@@ -1,0 +1,199 @@
+"""PostgreSQL's own parser as a pure function: text in, JSON tree out.
+
+libpg_query is reached through postgast's ctypes binding. Its JSON output with a walk of our own is
+several times quicker than the generic helpers over protobuf messages.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import orjson
+from postgast import PgQueryError, fingerprint, scan
+from postgast.native import lib
+from postgast.pg_query_pb2 import ScanToken, Token
+
+from daypass.domain.errors import Invalid
+
+Node = dict[str, object]
+"""A node's fields, or a wrapper with one key that names the node's kind (`{"SelectStmt": …}`)."""
+
+MAX_TEXT_BYTES = 1_048_576
+MAX_TREE_BYTES = 32 * 1_048_576
+SHORT_TEXT_BYTES = 16_384
+"""Longer texts are parsed on a stack of their own.
+
+libpg_query writes a tree recursively and never looks at its stack: 100,000 terms in one chain ended
+the process on an ordinary stack of 8 MB. What MAX_TEXT_BYTES can hold needs less than 64 MB.
+"""
+
+DEEP_STACK_BYTES = 256 * 1_048_576
+COMMENTS = frozenset({Token.SQL_COMMENT, Token.C_COMMENT})
+
+_STACK_SIZE = threading.Lock()
+"""Guards the interpreter's one setting for the stacks of new threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawStatement:
+    """One parsed statement: its kind and fields, and where it stands, in bytes of the text."""
+
+    kind: str
+    node: Node
+    start: int
+    end: int
+
+
+def child(node: Node, key: str) -> Node | None:
+    """Return the field if it is a node."""
+    value = node.get(key)
+    return value if isinstance(value, dict) else None
+
+
+def items(node: Node, key: str) -> list[Node]:
+    """Return the nodes of a list field."""
+    value = node.get(key)
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def string(node: Node, key: str) -> str:
+    """Return a text field; empty when it is not set."""
+    value = node.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def integer(node: Node, key: str) -> int:
+    """Return a number field; the parser leaves zeros out."""
+    value = node.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def unwrap(node: Node) -> tuple[str, Node]:
+    """Split a wrapper into the node's kind and its fields."""
+    for kind, fields in node.items():
+        if isinstance(fields, dict):
+            return kind, fields
+    return "", {}
+
+
+def strings(nodes: list[Node]) -> tuple[str, ...]:
+    """Return the texts of a list of `String` nodes."""
+    return tuple(string(s, "sval") for n in nodes if (s := child(n, "String")) is not None)
+
+
+def parse_text(text: str) -> tuple[bytes, tuple[RawStatement, ...]]:
+    """Parse a text of any number of statements; empty ones are not listed.
+
+    Returns the text's bytes too, since every location in the trees counts bytes. Raises `Invalid`,
+    with the position in characters, for what PostgreSQL could not parse, is larger than
+    MAX_TEXT_BYTES or too deep.
+    """
+    source = encode_text(text)
+    written = _parse(source) if len(source) <= SHORT_TEXT_BYTES else _parse_on_deep_stack(source)
+    if len(written) > MAX_TREE_BYTES:
+        raise _too_large("the statement has too many parts to be read")
+    try:
+        tree: object = orjson.loads(written)
+    except orjson.JSONDecodeError as error:
+        raise too_deep() from error
+    if not isinstance(tree, dict):
+        raise _unparsable("the parser returned no tree", source, 0)
+    return source, tuple(_raw_statement(raw, source) for raw in items(tree, "stmts"))
+
+
+def encode_text(text: str) -> bytes:
+    """Return the text as UTF-8. Raises `Invalid` for what a server could not be sent as one text."""
+    try:
+        source = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _unparsable("the text holds a lone surrogate", b"", 0) from error
+    if len(source) > MAX_TEXT_BYTES:
+        raise _too_large(f"the text is larger than {MAX_TEXT_BYTES} bytes")
+    if b"\0" in source:
+        raise _unparsable("the text holds a NUL character", source, source.index(b"\0") + 1)
+    return source
+
+
+def tokens_of(text: str) -> list[ScanToken]:
+    """Return the text's tokens without comments; offsets count bytes. Raises `Invalid`."""
+    try:
+        return [token for token in scan(text).tokens if token.token not in COMMENTS]
+    except PgQueryError as error:
+        raise _unparsable(error.message, text.encode("utf-8"), error.cursorpos) from error
+
+
+def fingerprint_of(text: str) -> str:
+    """Return a hash that is equal for statements that differ in literals only."""
+    try:
+        return fingerprint(text).hex
+    except PgQueryError:
+        return ""
+
+
+def _raw_statement(raw: Node, source: bytes) -> RawStatement:
+    start = integer(raw, "stmt_location")
+    end = start + integer(raw, "stmt_len") if raw.get("stmt_len") else len(source)
+    piece = source[start:end]
+    start += len(piece) - len(piece.lstrip())
+    end -= len(piece) - len(piece.rstrip())
+    kind, node = unwrap(child(raw, "stmt") or {})
+    return RawStatement(kind, node, start, end)
+
+
+def _parse(source: bytes) -> bytes:
+    result = lib.pg_query_parse(source)
+    try:
+        if result.error:
+            error = result.error.contents
+            raise _unparsable(error.message.decode("utf-8", "replace"), source, error.cursorpos)
+        written: bytes = result.parse_tree
+        return written
+    finally:
+        lib.pg_query_free_parse_result(result)
+
+
+def _parse_on_deep_stack(source: bytes) -> bytes:
+    """Parse in a thread made for it; memory for the stack is taken only as far as it grows."""
+    outcome: list[bytes | Invalid] = []
+
+    def run() -> None:
+        try:
+            outcome.append(_parse(source))
+        except Invalid as error:
+            outcome.append(error)
+
+    with _STACK_SIZE:
+        usual = threading.stack_size(DEEP_STACK_BYTES)
+        try:
+            thread = threading.Thread(target=run, name="parse a long text")
+            thread.start()
+        except RuntimeError as error:
+            raise _too_large("there is no memory to read a text as long as this") from error
+        finally:
+            threading.stack_size(usual)
+    thread.join()
+    written = outcome[0]
+    if isinstance(written, Invalid):
+        raise written
+    return written
+
+
+def too_deep() -> Invalid:
+    """Return the error for a statement nested deeper than can be read."""
+    message = "the statement is nested too deeply to be read"
+    return Invalid(message, problems=(("text", message),), code="too_deep")
+
+
+def _too_large(message: str) -> Invalid:
+    return Invalid(message, problems=(("text", message),), code="too_large")
+
+
+def _unparsable(message: str, source: bytes, cursor: int) -> Invalid:
+    position = len(source[: max(0, cursor - 1)].decode("utf-8", "replace")) + 1
+    where = f"character {position}" if cursor > 0 else "text"
+    return Invalid(
+        f"{message} ({where})" if cursor > 0 else message,
+        problems=((where, message),),
+        code="unparsable",
+    )
