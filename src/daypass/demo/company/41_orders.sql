@@ -21,8 +21,8 @@ totals as (
 )
 insert into sales.orders (id, customer_id, region, status, ordered_at, updated_at, total, ship_to)
 select t.o, t.customer_id, c.region,
-  (array['paid', 'shipped', 'shipped', 'shipped', 'shipped', 'returned', 'placed', 'cancelled'])
-    [1 + t.r4 % 8]::sales.order_status,
+  (array['paid', 'shipped', 'shipped', 'shipped', 'shipped', 'shipped', 'returned', 'placed',
+         'cancelled', 'cart'])[1 + t.r4 % 10]::sales.order_status,
   t.ordered_at, t.ordered_at + make_interval(secs => t.r4 % 400000), t.total,
   case when t.r4 % 5 = 0 then c.full_name || ', ' || (c.profile #>> '{address,street}') || ', '
     || (c.profile #>> '{address,city}') end

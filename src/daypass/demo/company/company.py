@@ -53,7 +53,8 @@ def load_company(
     `superuser_conninfo` leads to any database of the server. `logins` gives a password to each of
     `STANDING_LOGINS`. Idempotent: a database gets its name only when it is complete, and one that
     has it is left as it is; what an interrupted run left is made anew; passwords are set each time.
-    The same `customers` give the same rows on every server. Raises `ValueError` for a number of customers or names of logins it does not know how to make.
+    The same `customers` give the same rows on every server.
+    Raises `ValueError` for a number of customers or names of logins it does not know how to make.
     """
     if not _FEWEST <= customers <= _MOST:
         raise ValueError(f"customers must be between {_FEWEST} and {_MOST:,}")
