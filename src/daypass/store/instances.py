@@ -36,6 +36,7 @@ class Instance:
     options: dict[str, str]
     state: str
     yielded_until: datetime | None
+    yield_notice_until: datetime | None
     last_contact_at: datetime | None
     last_error: str
     revision: int
@@ -168,9 +169,43 @@ async def record_contact(tx: Tx, instance_id: InstanceId, error: str = "") -> No
     )
 
 
-async def set_yielded_until(tx: Tx, instance_id: InstanceId, until: datetime | None) -> None:
-    """Keep sessions from opening on an instance until a moment, or let them again."""
-    await tx.execute("update instance set yielded_until = %s where id = %s", (until, instance_id))
+async def start_yield(
+    tx: Tx, instance_id: InstanceId, *, duration_s: float, notice_s: float
+) -> tuple[datetime, datetime]:
+    """Keep sessions from opening on an instance; return when the notice and the yield end."""
+    cursor = await tx.execute(
+        """
+        update instance
+        set yield_notice_until = now() + make_interval(secs => %(notice)s),
+          yielded_until = now() + make_interval(secs => %(duration)s)
+        where id = %(id)s
+        returning yield_notice_until, yielded_until
+        """,
+        {"notice": notice_s, "duration": duration_s, "id": instance_id},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError(f"there is no instance {instance_id}")
+    return row[0], row[1]
+
+
+async def end_yield(tx: Tx, instance_id: InstanceId) -> None:
+    """Let sessions open on an instance again."""
+    await tx.execute(
+        "update instance set yielded_until = null, yield_notice_until = null where id = %s",
+        (instance_id,),
+    )
+
+
+async def list_yielding(tx: Tx) -> tuple[tuple[InstanceId, bool], ...]:
+    """List the instances whose notice is over, each with whether its yield is over too."""
+    cursor = await tx.execute(
+        """
+        select id, yielded_until <= clock_timestamp() from instance
+        where yield_notice_until <= clock_timestamp() order by id
+        """
+    )
+    return tuple((InstanceId(row[0]), row[1]) for row in await cursor.fetchall())
 
 
 async def mark_instance_removed(tx: Tx, instance_id: InstanceId) -> None:
