@@ -200,16 +200,22 @@ create table instance (
   options jsonb not null default '{}',
   state text not null default 'active',
   yielded_until timestamptz,
+  yield_notice_until timestamptz,
   last_contact_at timestamptz,
   last_error text not null default '',
   revision integer not null default 1,
   created_at timestamptz not null default now(),
   constraint instance_name_form check (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
   constraint instance_state_known check (state in ('active', 'removed')),
-  constraint instance_port_range check (port between 0 and 65535)
+  constraint instance_port_range check (port between 0 and 65535),
+  constraint instance_yields_after_notice check (
+    (yielded_until is null) = (yield_notice_until is null) and yield_notice_until <= yielded_until
+  )
 );
 create unique index instance_name_unique on instance (name) where state = 'active';
 comment on table instance is 'Database servers Daypass manages';
+comment on column instance.yielded_until is
+  'Until then nothing opens: Daypass steps aside for a migration, its sessions end after the notice';
 comment on column instance.admin_secret is 'A secret reference (env:…, file:…, sealed:…), never clear';
 
 create table database (
