@@ -28,8 +28,8 @@ class KeptAnswer:
 
 async def claim(
     tx: Tx, principal_id: PrincipalId, key: str, route: str, body_digest: bytes
-) -> KeptAnswer | None:
-    """Claim a key for a request about to act; return what is kept if somebody was first."""
+) -> bool:
+    """Claim a key for a request about to act; return False when somebody was first."""
     await tx.execute(
         """
         delete from idempotency_key
@@ -45,7 +45,7 @@ async def claim(
         """,
         (principal_id, key, route, body_digest),
     )
-    return None if cursor.rowcount == 1 else await find(tx, principal_id, key)
+    return cursor.rowcount == 1
 
 
 async def find(tx: Tx, principal_id: PrincipalId, key: str) -> KeptAnswer | None:
@@ -67,7 +67,10 @@ async def keep_answer(
 ) -> None:
     """Keep the answer given to a claimed key; it must hold no secret."""
     await tx.execute(
-        "update idempotency_key set status = %s, response = %s where principal_id = %s and key = %s",
+        """
+        update idempotency_key set status = %s, response = %s
+        where principal_id = %s and key = %s
+        """,
         (status, Jsonb(dict(response)), principal_id, key),
     )
 

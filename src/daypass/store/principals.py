@@ -28,6 +28,7 @@ class StoredPrincipal:
     groups: list[str]
     roles: list[str]
     attributes: dict[str, Any]
+    manager_id: PrincipalId | None
     manager: str | None
     owner_id: PrincipalId | None
     owner: str | None
@@ -327,8 +328,8 @@ async def _select(
                 select g.name from membership m join people_group g on g.id = m.group_id
                 where m.principal_id = p.id order by g.name
               ) as groups,
-              p.roles, p.attributes, manager.email as manager, p.owner_id, owner.email as owner,
-              p.active, p.revision, p.created_at, p.left_at
+              p.roles, p.attributes, p.manager_id, manager.email as manager, p.owner_id,
+              owner.email as owner, p.active, p.revision, p.created_at, p.left_at
             from principal p
             left join principal manager on manager.id = p.manager_id
             left join principal owner on owner.id = p.owner_id
