@@ -84,8 +84,7 @@ _ADMIN_PREFIXES: Final = ("dblink", "binary_upgrade_", "pg_logical_slot_", "pg_r
 FILE_FUNCTIONS: Final = frozenset({"lo_import", "lo_export"})
 """Large object functions that read and write the server's files."""
 
-_READ_ONLY: Final = frozenset(
-    """
+_READ_ONLY_NAMES: Final = """
     abs age any_value array_agg array_length array_lower array_position array_remove array_to_json
     array_to_string array_upper avg bool_and bool_or bit_length btrim cardinality ceil char_length
     chr clock_timestamp concat concat_ws count
@@ -129,8 +128,10 @@ _READ_ONLY: Final = frozenset(
     pg_column_is_updatable pg_current_wal_lsn pg_current_snapshot pg_xact_commit_timestamp
     pg_collation_actual_version pg_conf_load_time pg_available_extension_versions
     pg_show_all_settings pg_lock_status
-    """.split()
-)
+"""
+
+
+_READ_ONLY: Final = frozenset(_READ_ONLY_NAMES.split())
 
 
 def _by_name(table: dict[StatementClass, str]) -> dict[str, StatementClass]:

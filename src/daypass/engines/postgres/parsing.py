@@ -103,7 +103,7 @@ def parse_text(text: str) -> tuple[bytes, tuple[RawStatement, ...]]:
 
 
 def encode_text(text: str) -> bytes:
-    """Return the text as UTF-8. Raises `Invalid` for what a server could not be sent as one text."""
+    """Return the text as UTF-8. Raises `Invalid` for what no server could be sent."""
     try:
         source = text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""What no session may send whatever its scope: it would change who the session is or how it is kept.
+"""What no session may send: it would change who the session is or how it is kept.
 
 The database holds most of these off too; these guards say so early, in words, and keep the audit
 log readable.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-OWN_ROLE_PREFIX: Final = "dp_"
+from daypass.engines.postgres import names
+
+OWN_ROLES: Final = (names.SCOPE_PREFIX, names.ACCOUNT_PREFIX, names.VIEWS_OWNER)
 """Names of the roles Daypass makes on a target begin so."""
 
 _PROTECTED: Final = {

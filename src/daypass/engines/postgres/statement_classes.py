@@ -29,7 +29,7 @@ from daypass.engines.postgres.parsing import (
 from daypass.engines.postgres.session_guards import (
     DISCARD_ALL_GUARD,
     OWN_ROLE_GUARD,
-    OWN_ROLE_PREFIX,
+    OWN_ROLES,
     PROGRAM_GUARD,
     RESET_ALL_GUARD,
     STATEMENT_GUARDS,
@@ -46,9 +46,7 @@ from daypass.engines.postgres.statement_walk import (
 
 SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
 
-_NO_WRITE: Final = frozenset(
-    {StatementClass.SELECT, StatementClass.EXPORT, StatementClass.EXPLAIN}
-)
+_NO_WRITE: Final = frozenset({StatementClass.SELECT, StatementClass.EXPORT, StatementClass.EXPLAIN})
 _ADMIN_OBJECTS: Final = frozenset(
     {
         "OBJECT_ACCESS_METHOD",
@@ -81,7 +79,7 @@ _TWO_PHASE: Final = frozenset(
     {"TRANS_STMT_PREPARE", "TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED"}
 )
 _FALSE: Final = frozenset({"false", "off", "0"})
-_OWN_ROLES: Final = frozenset(
+_ROLE_ITSELF: Final = frozenset(
     {"ROLESPEC_CURRENT_USER", "ROLESPEC_CURRENT_ROLE", "ROLESPEC_SESSION_USER"}
 )
 
@@ -93,7 +91,8 @@ class Analysis:
     `uses` are relations with the class needed on each, `bare` classes needed whatever the
     relations. `plan_only` is an EXPLAIN that runs nothing, `analyzes` one that does. `executes` and
     `prepares` name prepared statements, `made` temporary tables it makes, `variables` what it sets.
-    `qualified` says that it has names a splice may change; `copies` is the relation of a plain COPY.
+    `qualified` says that it has names a splice may change; `copies` is what a COPY without a query
+    is from or to.
     """
 
     facts: StatementFacts
@@ -253,7 +252,7 @@ class _Classifier:
         renamed = string(node, "renameType") or string(node, "objectType")
         admin = kind == "AlterOwnerStmt" or renamed in _ADMIN_OBJECTS
         self.define(kind, node, StatementClass.ADMIN if admin else StatementClass.DDL)
-        if renamed == "OBJECT_ROLE" and string(node, "subname").startswith(OWN_ROLE_PREFIX):
+        if renamed == "OBJECT_ROLE" and string(node, "subname").startswith(OWN_ROLES):
             self.walk.object_to(OWN_ROLE_GUARD)
 
     def truncate(self, _kind: str, node: Node) -> None:
@@ -347,23 +346,21 @@ def analyze_text(text: str) -> tuple[Analysis, ...]:
         raise too_deep() from error
 
 
-def walk_of(statement: RawStatement) -> StatementWalk:
-    """Walk one statement for the names a splice may change. Raises `Invalid` when too deep."""
+def splice_points(statement: RawStatement) -> list[Node]:
+    """Return the nodes that hold names a splice may change. Raises `Invalid` when too deep."""
     classifier = _Classifier()
     try:
         classifier.classify(statement.kind, statement.node)
     except RecursionError as error:
         raise too_deep() from error
-    return classifier.walk
+    return classifier.walk.points
 
 
 def _analyze(statement: RawStatement, source: bytes) -> Analysis:
     classifier = _Classifier()
     classifier.classify(statement.kind, statement.node)
     walk = classifier.walk
-    if any(
-        each not in _NO_WRITE and name.schema in SYSTEM_SCHEMAS for name, each in walk.uses
-    ):
+    if any(each not in _NO_WRITE and name.schema in SYSTEM_SCHEMAS for name, each in walk.uses):
         walk.bare.add(StatementClass.ADMIN)
     uses = walk.uses | {(name, StatementClass.UPDATE) for name in walk.locked}
     piece = source[statement.start : statement.end].decode("utf-8")
@@ -411,7 +408,7 @@ def _analyzes(options: list[Node]) -> bool:
 def _names_own_role(node: Node) -> bool:
     """Say whether a definition is about the session's own role or one that Daypass made."""
     role = node.get("role")
-    if isinstance(role, str) and role.startswith(OWN_ROLE_PREFIX):
+    if isinstance(role, str) and role.startswith(OWN_ROLES):
         return True
     stack: list[object] = [node]
     while stack:
@@ -419,10 +416,10 @@ def _names_own_role(node: Node) -> bool:
         if isinstance(current, list):
             stack.extend(current)
         elif isinstance(current, dict):
-            if current.get("roletype") in _OWN_ROLES:
+            if current.get("roletype") in _ROLE_ITSELF:
                 return True
             for key in ("rolename", "priv_name"):
-                if string(current, key).startswith(OWN_ROLE_PREFIX):
+                if string(current, key).startswith(OWN_ROLES):
                     return True
             stack.extend(v for v in current.values() if isinstance(v, (dict, list)))
     return False

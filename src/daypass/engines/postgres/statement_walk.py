@@ -98,9 +98,7 @@ class StatementWalk:
                     if key in _SKIPPED or not isinstance(inner, (dict, list)):
                         continue
                     handle = _HANDLERS.get(key)
-                    if handle is None:
-                        stack.append(inner)
-                    elif isinstance(inner, dict) and handle(self, inner, ctes):
+                    if handle is None or (isinstance(inner, dict) and handle(self, inner, ctes)):
                         stack.append(inner)
 
     def visit_definition(self, value: object, statement_class: StatementClass) -> None:

@@ -1,0 +1,277 @@
+"""Whether statements may be sent under a scope, with what to request when they may not.
+
+The database enforces; this decides early, says why, and keeps to the gateway's classes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from daypass.domain.catalog import RelationName
+from daypass.domain.statement_class import GATEWAY_TIMED, StatementClass
+from daypass.engines.contract import PreparedText
+from daypass.engines.postgres.function_classes import reads_nothing_of_the_customers
+from daypass.engines.postgres.session_guards import SENSITIVE_CATALOGS
+from daypass.engines.postgres.statement_classes import SYSTEM_SCHEMAS, Analysis
+from daypass.engines.postgres.text_cache import TextCache
+
+_LOOKING: Final = frozenset({StatementClass.SELECT, StatementClass.EXPLAIN})
+_DEFINING: Final = frozenset({StatementClass.DDL, StatementClass.ADMIN})
+ANSWERS_BYTES: Final = 4 * 1_048_576
+_SUGGESTIONS: Final = 2_000
+"""Names compared with a mistyped one, at most."""
+
+
+class Place(Enum):
+    """Where a name leads."""
+
+    SCOPE = auto()
+    TEMPORARY = auto()
+    SYSTEM = auto()
+    KNOWN = auto()
+    """A relation the catalog knows and the scope does not have."""
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why one statement is denied and what to request."""
+
+    code: str
+    reason: str
+    missing: tuple[RelationName, ...] = ()
+    missing_classes: frozenset[StatementClass] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionScope:
+    """What a session may do, as statements are held against it.
+
+    `search_path` are the customer's schemas in which names without a schema are looked for;
+    `filtered` are relations with hidden rows; `protected_variables` are set by the scope;
+    `prepared` maps names of prepared statements to the relations they read; `temporary` are names
+    of the session's own temporary tables. `native`: the database's own role decides on relations.
+    """
+
+    relation_classes: Mapping[RelationName, frozenset[StatementClass]]
+    classes: frozenset[StatementClass]
+    view_schema_of: Mapping[str, str]
+    search_path: tuple[str, ...]
+    known_relations: AbstractSet[RelationName]
+    native: bool = False
+    filtered: AbstractSet[RelationName] = frozenset()
+    protected_variables: AbstractSet[str] = frozenset()
+    prepared: Mapping[str, AbstractSet[RelationName]] = field(default_factory=dict)
+    temporary: AbstractSet[str] = frozenset()
+    answers: TextCache[PreparedText] = field(
+        default_factory=lambda: TextCache(ANSWERS_BYTES), init=False, compare=False, repr=False
+    )
+    """What was decided under this scope; the other fields never change."""
+
+    def place(self, name: RelationName, temporary: AbstractSet[str]) -> tuple[Place, RelationName]:
+        """Say where a name as written leads, and the relation's full name."""
+        if name.schema:
+            return self._place_qualified(name)
+        if name.name in SENSITIVE_CATALOGS:
+            return Place.SYSTEM, RelationName("pg_catalog", name.name)
+        for schema in self.search_path:
+            full = RelationName(schema, name.name)
+            if full in self.relation_classes:
+                return Place.SCOPE, full
+        if name.name in temporary:
+            return Place.TEMPORARY, name
+        for schema in self.search_path:
+            full = RelationName(schema, name.name)
+            if full in self.known_relations:
+                return Place.KNOWN, full
+        if name.name.startswith("pg_"):
+            return Place.SYSTEM, RelationName("pg_catalog", name.name)
+        return Place.UNKNOWN, name
+
+    def _place_qualified(self, name: RelationName) -> tuple[Place, RelationName]:
+        if name.schema in SYSTEM_SCHEMAS:
+            return Place.SYSTEM, name
+        if name.schema == "pg_temp":
+            return Place.TEMPORARY, name
+        for source, views in self.view_schema_of.items():
+            if views == name.schema:
+                name = RelationName(source, name.name)
+        if name in self.relation_classes:
+            return Place.SCOPE, name
+        return (Place.KNOWN if name in self.known_relations else Place.UNKNOWN), name
+
+
+def deny_statement(
+    analysis: Analysis,
+    scope: SessionScope,
+    temporary: AbstractSet[str],
+    prepared: Mapping[str, AbstractSet[RelationName]],
+) -> Denial | None:
+    """Say why a statement is denied, or None."""
+    facts = analysis.facts
+    if facts.unsafe:
+        return Denial("session_guard", facts.unsafe)
+    protected = sorted(analysis.variables & {v.lower() for v in scope.protected_variables})
+    if protected:
+        return Denial("session_guard", f"{protected[0]} is set by the grant and stays as it is")
+    if scope.native:
+        return _deny_classes(facts.classes - scope.classes, scope)
+    return (
+        _deny_explain_execute(analysis, scope, prepared)
+        or _deny_relations(analysis, scope, temporary)
+        or _deny_views_cannot(analysis, scope, temporary)
+    )
+
+
+def relations_read(analysis: Analysis, scope: SessionScope) -> frozenset[RelationName]:
+    """Return the full names of what a statement reads or locks."""
+    return frozenset(scope.place(name, scope.temporary)[1] for name, _ in analysis.uses)
+
+
+def _deny_classes(missing: frozenset[StatementClass], scope: SessionScope) -> Denial | None:
+    if not missing:
+        return None
+    return Denial(
+        "class_not_in_scope",
+        f"the grant allows {_listed(scope.classes)}, not {_listed(missing)}; "
+        f"request {_listed(missing)}",
+        missing_classes=missing,
+    )
+
+
+def _deny_relations(
+    analysis: Analysis, scope: SessionScope, temporary: AbstractSet[str]
+) -> Denial | None:
+    """Hold every relation's classes and the statement's own against the scope."""
+    asked = set(analysis.bare)
+    missing: dict[RelationName, set[StatementClass]] = {}
+    lacking: dict[RelationName, set[StatementClass]] = {}
+    looks_only = asked <= _LOOKING
+    for name, needed in sorted(analysis.uses):
+        place, full = scope.place(name, temporary)
+        match place:
+            case Place.SCOPE:
+                looks_only = False
+                if needed not in scope.relation_classes[full]:
+                    lacking.setdefault(full, set()).add(needed)
+            case Place.KNOWN:
+                looks_only = False
+                missing.setdefault(full, set()).add(needed)
+            case Place.SYSTEM:
+                if full.name in SENSITIVE_CATALOGS:
+                    reason = f"{full} shows values or secrets of others; a grant does not have it"
+                    return Denial("sensitive_catalog", reason)
+                if needed not in _LOOKING:
+                    looks_only = False
+                    asked.add(needed)
+                    asked.add(StatementClass.ADMIN)
+            case Place.TEMPORARY:
+                pass
+            case Place.UNKNOWN:
+                looks_only = False
+                # A definition makes its relation; a bare name may be a temporary table's.
+                if name.schema and needed not in _DEFINING:
+                    return _unknown(full, scope)
+                asked.add(needed)
+    if missing:
+        return _outside(missing)
+    if lacking:
+        return _not_on(lacking, scope)
+    if looks_only and all(reads_nothing_of_the_customers(f) for f in analysis.facts.functions):
+        return None
+    return _deny_classes(frozenset(asked) - scope.classes, scope)
+
+
+def _outside(missing: dict[RelationName, set[StatementClass]]) -> Denial:
+    names = tuple(sorted(missing))
+    classes = frozenset().union(*missing.values())
+    return Denial(
+        "not_in_scope",
+        f"the grant does not have {_joined(names)}; request {_listed(classes)} on "
+        f"{'it' if len(names) == 1 else 'them'}",
+        names,
+        classes,
+    )
+
+
+def _not_on(lacking: dict[RelationName, set[StatementClass]], scope: SessionScope) -> Denial:
+    names = tuple(sorted(lacking))
+    classes = frozenset().union(*lacking.values())
+    first = names[0]
+    return Denial(
+        "class_not_in_scope",
+        f"the grant allows {_listed(scope.relation_classes[first])} on {first}, not "
+        f"{_listed(lacking[first])}; request {_listed(classes)} on {_joined(names)}",
+        names,
+        classes,
+    )
+
+
+def _unknown(name: RelationName, scope: SessionScope) -> Denial:
+    candidates = [str(n) for n in scope.known_relations if n.schema == name.schema]
+    candidates = candidates or [str(n) for n in scope.known_relations if n.name == name.name]
+    candidates = candidates or [str(n) for n in scope.known_relations]
+    close = difflib.get_close_matches(str(name), sorted(candidates)[:_SUGGESTIONS], n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return Denial("unknown_relation", f"no relation {name} is known{hint}", (name,))
+
+
+def _deny_explain_execute(
+    analysis: Analysis, scope: SessionScope, prepared: Mapping[str, AbstractSet[RelationName]]
+) -> Denial | None:
+    """Deny EXPLAIN of what is not known, and EXPLAIN ANALYZE of what would tell of hidden rows."""
+    if not (analysis.plan_only or analysis.analyzes):
+        return None
+    read = relations_read(analysis, scope)
+    if analysis.executes:
+        known = prepared.get(analysis.executes)
+        if known is None:
+            return Denial(
+                "explain_execute",
+                f"what {analysis.executes} was prepared from is not known here; "
+                "explain the statement itself",
+            )
+        read |= frozenset(known)
+    hidden = sorted(read & frozenset(scope.filtered))
+    if analysis.analyzes and hidden:
+        return Denial(
+            "explain_analyze_filtered",
+            f"EXPLAIN ANALYZE would tell of the rows hidden in {_joined(hidden)}; "
+            "leave ANALYZE out",
+        )
+    return None
+
+
+def _deny_views_cannot(
+    analysis: Analysis, scope: SessionScope, temporary: AbstractSet[str]
+) -> Denial | None:
+    """Deny, with the way that works, what would meet a view and fail there."""
+    for name, needed in sorted(analysis.uses):
+        place, full = scope.place(name, temporary)
+        if place is not Place.SCOPE or full.schema not in scope.view_schema_of:
+            continue
+        if analysis.copies == name and needed is StatementClass.EXPORT:
+            return Denial(
+                "copy_view",
+                f"the grant has {full} through a view; "
+                f"copy a query of it instead, COPY (TABLE {full}) TO STDOUT",
+            )
+        if needed in GATEWAY_TIMED and not name.schema:
+            return Denial(
+                "qualify_name",
+                f"{needed.value} works on the table itself: write {full} instead of {name.name}",
+            )
+    return None
+
+
+def _listed(classes: AbstractSet[StatementClass]) -> str:
+    return ", ".join(sorted(each.value for each in classes)) or "nothing"
+
+
+def _joined(names: tuple[RelationName, ...] | list[RelationName]) -> str:
+    return ", ".join(str(name) for name in names)
