@@ -20,7 +20,7 @@ from daypass.policy.read_rules import (
 from daypass.policy.row_filter_text import read_row_filter
 from daypass.policy.rules import AccessRule, Defaults, MaskingRule, Policy, Profile, RowRule
 
-SECTIONS: Final = ("defaults", "profiles", "access", "masking", "row")
+SECTIONS: Final = ("defaults", "profiles", "access", "masking", "row", "cases")
 MAX_FILES: Final = 100
 MAX_CHARACTERS: Final = 1024 * 1024
 
