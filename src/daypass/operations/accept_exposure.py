@@ -14,8 +14,8 @@ from daypass.operations.database_owner import known_database, managed_database, 
 from daypass.operations.decide_suggestion import require_person
 from daypass.operations.entry_by import entry_by
 from daypass.operations.facts_changed import facts_changed
-from daypass.operations.nearest_name import did_you_mean
 from daypass.operations.open_target import engine_of, open_target
+from daypass.policy.fields import did_you_mean
 from daypass.store import entries, exposures
 from daypass.store.database import Tx
 

@@ -11,9 +11,9 @@ from daypass.domain.principal import Actor, DaypassRole
 from daypass.operations.add_instance import label_problems, raise_problems
 from daypass.operations.context import Context, require_role
 from daypass.operations.entry_by import entry_by
-from daypass.operations.nearest_name import did_you_mean
 from daypass.operations.open_target import open_target
 from daypass.operations.sync_catalog import record_catalog
+from daypass.policy.fields import did_you_mean
 from daypass.store import databases, entries, instances
 
 

@@ -15,9 +15,9 @@ from daypass.operations.database_facts import load_facts
 from daypass.operations.database_owner import managed_database, require_owner
 from daypass.operations.entry_by import entry_by
 from daypass.operations.facts_changed import facts_changed
-from daypass.operations.nearest_name import did_you_mean
 from daypass.operations.tag_file import TAG_FORM, DatabaseTags, RelationTags, read_tag_file
 from daypass.policy.document import Place
+from daypass.policy.fields import did_you_mean
 from daypass.store import databases, entries, tags
 from daypass.store.database import Tx
 

@@ -12,8 +12,8 @@ from daypass.domain.exposure import Exposure
 from daypass.domain.secret import Secret
 from daypass.engines.contract import Target, TargetAddress
 from daypass.operations.context import Context
-from daypass.operations.nearest_name import did_you_mean
 from daypass.operations.open_target import engine_of, secret_purpose
+from daypass.policy.fields import did_you_mean
 from daypass.store.instances import NewInstance, installation_id
 
 
