@@ -63,7 +63,7 @@ class CodeRow:
 class Edge:
     """Statements of some classes on `source` run as statements of other classes on `target`.
 
-    `only_rows` leaves out what belongs to the target's name alone: its policies, defaults and rules.
+    `only_rows` leaves out what belongs to the target's name alone: policies, defaults and rules.
     """
 
     source: Oid
@@ -93,7 +93,7 @@ def child_edge(parent: Oid, child: Oid) -> Edge:
 
 
 def cascade_edge(referenced: Oid, actions: str, referencing: Oid) -> Edge:
-    """Return what a foreign key does by itself; `actions` are its two letters, delete and update."""
+    """Return what a foreign key does by itself; `actions` are two letters, delete and update."""
     classes = []
     if actions[0] in "cnd":
         classes.append(("delete", "delete" if actions[0] == "c" else "update"))
@@ -205,9 +205,7 @@ def _own(row: CodeRow, relation: Oid, graph: CallGraph) -> Iterator[_Found]:
     via = "check" if row.via in ("domain", "partition") else row.via
     for_rows = via in ("trigger", "check", "index") or row.detail in ("s", "v")
     for function in graph.functions_of(row.object_id):
-        code = ForeignCode(
-            via, row.name, function.signature, graph.unsafe(function), _classes(row)
-        )
+        code = ForeignCode(via, row.name, function.signature, graph.unsafe(function), _classes(row))
         yield _Found(code, relation, for_rows)
 
 
