@@ -67,7 +67,7 @@ async def claim_messages(tx: Tx, limit: int = 50) -> tuple[Message, ...]:
         return tuple(await cursor.fetchall())
 
 
-async def postpone(tx: Tx, message_id: int, seconds: float) -> None:
+async def begin_attempt(tx: Tx, message_id: int, alone_s: float) -> None:
     """Count an attempt and let nobody else try before so many seconds have passed."""
     await tx.execute(
         """
@@ -75,7 +75,7 @@ async def postpone(tx: Tx, message_id: int, seconds: float) -> None:
           next_at = clock_timestamp() + make_interval(secs => %s)
         where id = %s
         """,
-        (seconds, message_id),
+        (alone_s, message_id),
     )
 
 
@@ -90,12 +90,28 @@ async def mark_delivered(tx: Tx, message_id: int) -> None:
     )
 
 
-async def note_failure(tx: Tx, message_id: int, error: str, *, give_up: bool) -> None:
+async def note_failure(
+    tx: Tx, message_id: int, error: str, *, retry_s: float, give_up: bool
+) -> None:
     """Note why a message did not go out; one that cannot is given up, kept and shown."""
     await tx.execute(
         """
-        update outbox set last_error = %s, state = case when %s then 'given_up' else state end
+        update outbox set last_error = %s,
+          next_at = clock_timestamp() + make_interval(secs => %s),
+          state = case when %s then 'given_up' else state end
         where id = %s and state = 'waiting'
         """,
-        (error, give_up, message_id),
+        (error, retry_s, give_up, message_id),
     )
+
+
+async def next_due_s(tx: Tx) -> float | None:
+    """Return the seconds until a waiting message is due, if any waits."""
+    cursor = await tx.execute(
+        """
+        select extract(epoch from min(next_at) - clock_timestamp())::float8 from outbox
+        where state = 'waiting'
+        """
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None

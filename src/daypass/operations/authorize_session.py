@@ -1,0 +1,167 @@
+"""The one place that makes a session permit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+
+from daypass.audit.entry import Entry, EntryKind
+from daypass.domain.decision import Decision, Outcome, Reason
+from daypass.domain.errors import Conflict, Denied, NotFound, Unavailable
+from daypass.domain.ids import DatabaseId, GrantId
+from daypass.domain.permit import SessionPermit
+from daypass.domain.principal import Actor, Capability
+from daypass.domain.states import GrantState
+from daypass.operations.apply_scope import ensure_applied, note_scope
+from daypass.operations.context import Context, require_capability
+from daypass.operations.database_facts import find_database
+from daypass.operations.plan_grant import GrantPlan, plan_grant
+from daypass.store import entries, grants, sessions
+from daypass.store.database import Tx, now
+from daypass.store.grants import GrantRow
+from daypass.store.principals import hold_principal
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A live grant and what it gives."""
+
+    grant: GrantRow
+    found: GrantPlan
+
+
+async def find_candidates(
+    ctx: Context, actor: Actor, database: str, grant_id: GrantId | None = None
+) -> tuple[Candidate, ...]:
+    """List the actor's live grants on `instance/database`, the most specific first.
+
+    Raises `Denied` with how to ask when there is none, or not the one named.
+    """
+    require_capability(actor, Capability.CONNECT)
+    async with ctx.store.transaction() as tx:
+        database_id = await find_database(tx, database)
+        live = (
+            await grants.live_grants(tx, actor.id, database_id) if database_id is not None else ()
+        )
+        if grant_id is not None:
+            live = tuple(grant for grant in live if grant.id == grant_id)
+        if not live or database_id is None:
+            raise no_grant(database, grant_id)
+        await _check_instance(tx, database_id)
+        found = [Candidate(grant, await plan_grant(ctx, tx, grant)) for grant in live]
+    return tuple(sorted(found, key=_breadth))
+
+
+def _breadth(candidate: Candidate) -> tuple[bool, int, int, int, int]:
+    scope = candidate.found.scope
+    return (
+        scope.native_role is not None,
+        len(scope.relations),
+        len(scope.classes),
+        len(candidate.grant.asked.unmask),
+        -candidate.grant.id,
+    )
+
+
+async def _check_instance(tx: Tx, database_id: DatabaseId) -> None:
+    cursor = await tx.execute(
+        """
+        select i.name, i.yielded_until from database d join instance i on i.id = d.instance_id
+        where d.id = %s and i.yielded_until > clock_timestamp()
+        """,
+        (database_id,),
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        until = row[1].astimezone(UTC)
+        raise Unavailable(
+            f"{row[0]} stepped aside for a migration until {until:%H:%M:%S} UTC",
+            next_step="try again then",
+            code="instance_yielded",
+        )
+
+
+async def authorize_session(
+    ctx: Context, actor: Actor, candidate: Candidate, *, kind: str
+) -> SessionPermit:
+    """Permit one session under a grant and write it down, before its account exists anywhere.
+
+    Raises `Denied` when the grant has ended meanwhile, or the database cannot keep its promise.
+    """
+    require_capability(actor, Capability.CONNECT)
+    found = candidate.found
+    if candidate.grant.scope_hash != found.plan.scope_hash:
+        await note_scope(ctx, candidate.grant.id, found)
+    await ensure_applied(ctx, found)
+    async with ctx.store.transaction() as tx:
+        principal = await hold_principal(tx, actor.id)
+        grant = await grants.keep_grant(tx, candidate.grant.id)
+        moment = await now(tx)
+        if (
+            grant is None
+            or not principal.active
+            or grant.principal_id != actor.id
+            or grant.state not in (GrantState.ACTIVE, GrantState.SCHEDULED)
+            or not grant.starts_at <= moment < grant.deadline
+        ):
+            raise no_grant(candidate.grant.database, candidate.grant.id)
+        if grant.scope_hash != found.plan.scope_hash:
+            raise Conflict(
+                "the policy or the catalog changed while the session was being opened",
+                next_step="try again",
+                code="scope_changed",
+            )
+        session_id, account = await sessions.insert_session(
+            tx,
+            grant_id=grant.id,
+            kind=kind,
+            scope_hash=found.plan.scope_hash,
+            process_id=ctx.process_id,
+            address=actor.address,
+            application=actor.application,
+        )
+        await entries.append(
+            tx,
+            Entry(
+                EntryKind.SESSION_AUTHORIZED,
+                actor_id=actor.id,
+                address=actor.address,
+                application=actor.application,
+                database_id=grant.database_id,
+                request_id=grant.request_id,
+                grant_id=grant.id,
+                session_id=session_id,
+                rule=grant.rule,
+                content={"kind": kind, "account": account, "scope": found.plan.scope_hash},
+            ),
+        )
+        return SessionPermit(
+            session_id=session_id,
+            grant_id=grant.id,
+            principal_id=actor.id,
+            instance_id=found.facts.instance_id,
+            database_id=found.facts.id,
+            database_name=found.facts.name,
+            account=account,
+            scope=found.scope,
+            deadline=grant.deadline,
+            timed_by_gateway=bool(found.plan.timed_by_gateway),
+        )
+
+
+def no_grant(database: str, grant_id: GrantId | None = None) -> Denied | NotFound:
+    """Return the one answer when somebody holds no live grant, known database or not."""
+    if grant_id is not None:
+        return NotFound(
+            f"you hold no live grant {grant_id} on {database}",
+            next_step="daypass grants lists yours",
+            code="no_grant",
+        )
+    return Denied(
+        Decision(
+            Outcome.DENIED,
+            (Reason("no_grant", f"you hold no live grant on {database}"),),
+            next_step=f'ask for one: daypass request {database} --for 1h --reason "…"',
+        ),
+        code="no_grant",
+    )

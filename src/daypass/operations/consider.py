@@ -1,0 +1,150 @@
+"""Work out what policy says of an ask: names, scope, plan and decision, and nothing written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from daypass.domain.decision import Decision
+from daypass.domain.errors import Invalid
+from daypass.domain.ids import DatabaseId
+from daypass.domain.principal import Principal
+from daypass.domain.scope import AskedScope, Scope
+from daypass.engines.contract import Plan
+from daypass.operations.context import Context
+from daypass.operations.database_facts import DatabaseFactsBundle, load_facts
+from daypass.operations.open_target import engine_of
+from daypass.operations.policy_in_force import PolicyInForce
+from daypass.policy.decide import decide
+from daypass.policy.derivation import classify
+from daypass.policy.facts import RequestFacts
+from daypass.policy.profiles import expand_profile
+from daypass.policy.scope import Resolution, pin_unmask, resolve
+from daypass.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody asks for.
+
+    With a `profile`, `asked` may narrow it. `duration` None means the profile's or policy's own;
+    for an extension it is the time added. `starts_at` None means at once.
+    """
+
+    database: str
+    asked: AskedScope
+    profile: str = ""
+    duration: timedelta | None = None
+    starts_at: datetime | None = None
+    reason: str = ""
+    ticket: str = ""
+    direct_credentials: bool = False
+    break_glass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What an ask comes to at this moment.
+
+    `asked` is what a request would keep: its profile expanded, its unmask globs narrowed to the
+    columns they matched.
+    """
+
+    facts: DatabaseFactsBundle
+    policy: PolicyInForce
+    asked: AskedScope
+    duration: timedelta
+    request: RequestFacts
+    scope: Scope
+    plan: Plan
+    decision: Decision
+
+
+async def consider(
+    ctx: Context,
+    tx: Tx,
+    policy: PolicyInForce,
+    principal: Principal,
+    database_id: DatabaseId,
+    ask: Ask,
+    now: datetime,
+    *,
+    remaining: timedelta = timedelta(),
+) -> Considered:
+    """Decide an ask; `remaining` is what the grant it extends still has.
+
+    Raises `Invalid` when the ask names what is not there or cannot be compiled.
+    """
+    facts = await load_facts(tx, database_id)
+    asked, duration = _expanded(policy, ask)
+    resolution = resolve(
+        policy.policy,
+        asked,
+        principal,
+        facts.for_policy(),
+        classify(facts.catalog, facts.tags),
+        accepted=facts.accepted,
+    )
+    _check_narrowing(ctx, facts, resolution.scope)
+    plan = engine_of(ctx, facts.engine).compile(
+        resolution.scope, facts.catalog, facts.name, facts.accepted
+    )
+    request = RequestFacts(
+        requester=principal,
+        database=facts.for_policy(),
+        asked=asked,
+        duration=duration + remaining,
+        relations=resolution.relations,
+        unmask=resolution.unmask,
+        reason=ask.reason,
+        ticket=ask.ticket,
+        profile=ask.profile,
+        break_glass=ask.break_glass,
+        direct_credentials=ask.direct_credentials,
+        starts_at=ask.starts_at,
+    )
+    return Considered(
+        facts=facts,
+        policy=policy,
+        asked=_pinned(asked, resolution),
+        duration=duration,
+        request=request,
+        scope=resolution.scope,
+        plan=plan,
+        decision=decide(policy.policy, request, now),
+    )
+
+
+def _expanded(policy: PolicyInForce, ask: Ask) -> tuple[AskedScope, timedelta]:
+    duration = ask.duration
+    if not ask.profile:
+        return ask.asked, duration or policy.policy.defaults.duration
+    profile = policy.policy.profile(ask.profile)
+    asked = expand_profile(policy.policy, ask.profile, ask.asked)
+    own = profile.duration if profile is not None else None
+    return asked, duration or own or policy.policy.defaults.duration
+
+
+def _pinned(asked: AskedScope, resolution: Resolution) -> AskedScope:
+    return pin_unmask(asked, resolution) if asked.unmask else asked
+
+
+def _check_narrowing(ctx: Context, facts: DatabaseFactsBundle, scope: Scope) -> None:
+    engine = engine_of(ctx, facts.engine)
+    problems = []
+    for relation in scope.relations:
+        for row_filter in relation.filters:
+            if row_filter.rule is not None:
+                continue
+            wrong = engine.check_row_filter(
+                row_filter, relation.name, facts.catalog, narrowing=True
+            )
+            if wrong is not None:
+                problems.append((str(relation.name), f"{row_filter.text!r}: {wrong}"))
+    if problems:
+        raise Invalid(
+            "; ".join(f"the row filter of {name}, {text}" for name, text in problems),
+            problems=tuple(problems),
+            next_step="compare columns with values: region = 'EU' and total > 100",
+            code="invalid_row_filter",
+        )

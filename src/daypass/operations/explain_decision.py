@@ -1,0 +1,58 @@
+"""What if: what would policy say to this person asking this at this moment?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from daypass.domain.errors import NotFound
+from daypass.domain.principal import Actor, Capability, DaypassRole
+from daypass.operations.consider import Ask, Considered, consider
+from daypass.operations.context import Context, require_capability, require_role
+from daypass.operations.database_facts import find_database
+from daypass.operations.policy_in_force import hold_policy
+from daypass.operations.request_access import nothing_on
+from daypass.policy.decide import knows_database
+from daypass.policy.explain import Explanation, explain
+from daypass.store.database import now
+from daypass.store.principals import find_principal
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """The decision, what it rests on, and each rule that was looked at."""
+
+    considered: Considered
+    explanation: Explanation
+    at: datetime
+
+
+async def explain_decision(
+    ctx: Context,
+    actor: Actor,
+    ask: Ask,
+    *,
+    person: str | None = None,
+    at: datetime | None = None,
+) -> WhatIf:
+    """Decide an ask without filing it: one's own, or anybody's for those who keep policy.
+
+    Raises what `request_access` raises, but for denials, which are what is asked for.
+    """
+    require_capability(actor, Capability.READ)
+    own = person is None or person.strip().lower() == actor.principal.email
+    if not own:
+        require_role(actor, DaypassRole.ADMIN, DaypassRole.POLICY_EDITOR, DaypassRole.AUDITOR)
+    async with ctx.store.transaction() as tx:
+        principal = await find_principal(tx, person or actor.principal.email)
+        if principal is None:
+            raise NotFound(f"nobody is known as {person}", code="no_principal")
+        policy = await hold_policy(tx)
+        database_id = await find_database(tx, ask.database)
+        if database_id is None:
+            raise nothing_on(ask.database)
+        moment = at or await now(tx)
+        considered = await consider(ctx, tx, policy, principal, database_id, ask, moment)
+        if own and not knows_database(policy.policy, considered.request, moment):
+            raise nothing_on(ask.database)
+        return WhatIf(considered, explain(policy.policy, considered.request, moment), moment)

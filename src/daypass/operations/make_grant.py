@@ -1,0 +1,180 @@
+"""Make the grant of an approved request, or give an existing grant the time it asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from daypass.audit.entry import Entry, EntryKind, utc_text
+from daypass.domain.duration import format_duration
+from daypass.domain.errors import Conflict
+from daypass.domain.ids import GrantId, PrincipalId
+from daypass.domain.principal import DaypassRole
+from daypass.domain.states import GrantState, RequestState
+from daypass.operations.end_grants import LIVE
+from daypass.operations.tell_people import holders_of, members_of, owners_of, tell_people
+from daypass.policy.rules import AccessRule
+from daypass.store import entries, grants, requests
+from daypass.store.database import Tx, now
+from daypass.store.jobs import Task, enqueue
+from daypass.store.processes import Hint, tell
+from daypass.store.requests import RequestRow
+
+
+async def approve(
+    tx: Tx,
+    request: RequestRow,
+    rule: AccessRule,
+    *,
+    decided_by: PrincipalId | None,
+    reason: str,
+    duration: timedelta | None = None,
+) -> GrantId:
+    """Approve a pending request the caller has locked; its time starts now, or when it asked for.
+
+    `duration` is what approvers shortened it to. Raises `Conflict` when it extends a grant that has
+    ended.
+    """
+    duration = min(duration or request.duration, request.duration)
+    await requests.end_request(
+        tx, request.id, RequestState.APPROVED, decided_by=decided_by, reason=reason
+    )
+    await entries.append(
+        tx,
+        Entry(
+            EntryKind.REQUEST_APPROVED,
+            actor_id=decided_by,
+            database_id=request.database_id,
+            request_id=request.id,
+            rule=request.rule,
+            content={"reason": reason, "duration": format_duration(duration)},
+        ),
+    )
+    await tell(tx, Hint.REQUEST_CHANGED, request.id)
+    if request.extends_grant_id is not None:
+        return await _extend(tx, request, request.extends_grant_id, duration)
+    return await _make(tx, request, rule, duration)
+
+
+async def _make(tx: Tx, request: RequestRow, rule: AccessRule, duration: timedelta) -> GrantId:
+    moment = await now(tx)
+    later = request.starts_at is not None and request.starts_at > moment
+    starts_at = request.starts_at if later and request.starts_at is not None else moment
+    deadline = starts_at + duration
+    review = rule.review
+    grant_id = await grants.insert_grant(
+        tx,
+        request_id=request.id,
+        principal_id=request.requester_id,
+        database_id=request.database_id,
+        asked=request.asked,
+        rule=rule.name,
+        limits={
+            "statement_timeout_s": (
+                rule.limits.statement_timeout.total_seconds()
+                if rule.limits.statement_timeout
+                else None
+            ),
+            "rows": rule.limits.rows,
+            "size_bytes": rule.limits.size_bytes,
+        },
+        direct_credentials=request.direct_credentials,
+        break_glass=request.break_glass,
+        review=(
+            {
+                "approvers": [{"kind": a.kind, "name": a.name} for a in review.approvers],
+                "due_at": utc_text(moment + review.within),
+            }
+            if review is not None
+            else None
+        ),
+        starts_at=starts_at,
+        deadline=deadline,
+        state=GrantState.SCHEDULED if later else GrantState.ACTIVE,
+    )
+    await entries.append(
+        tx,
+        Entry(
+            EntryKind.GRANT_MADE,
+            actor_id=request.requester_id,
+            database_id=request.database_id,
+            request_id=request.id,
+            grant_id=grant_id,
+            rule=rule.name,
+            content={
+                "starts_at": utc_text(starts_at),
+                "deadline": utc_text(deadline),
+                "break_glass": request.break_glass,
+                "direct_credentials": request.direct_credentials,
+            },
+        ),
+    )
+    if not later:
+        await enqueue(tx, Task.APPLY_GRANT, lock=f"grant:{grant_id}", grant_id=grant_id)
+    await tell(tx, Hint.MOMENTS_CHANGED)
+    when = f"from {utc_text(starts_at)} " if later else ""
+    await tell_people(
+        tx,
+        "grant.made",
+        {request.requester_id},
+        subject=f"You may use {request.database}",
+        text=f"Grant {grant_id} opens {request.database} {when}until {utc_text(deadline)}.",
+        facts={"grant": grant_id, "request": request.id, "database": request.database},
+    )
+    if request.break_glass:
+        await _tell_of_break_glass(tx, request, rule, grant_id)
+    return grant_id
+
+
+async def _tell_of_break_glass(
+    tx: Tx, request: RequestRow, rule: AccessRule, grant_id: GrantId
+) -> None:
+    concerned = set(await owners_of(tx, request.database_id))
+    concerned.update(await holders_of(tx, DaypassRole.ADMIN))
+    concerned.update(await holders_of(tx, DaypassRole.AUDITOR))
+    for approver in rule.review.approvers if rule.review else ():
+        if approver.kind == "group":
+            concerned.update(await members_of(tx, approver.name))
+    await tell_people(
+        tx,
+        "break_glass.opened",
+        concerned,
+        subject=f"Break-glass: {request.requester_name} opened {request.database}",
+        text=f'{request.requester_name} broke the glass on {request.database}: "{request.reason}". '
+        f"Somebody else must review grant {grant_id}.",
+        facts={"grant": grant_id, "request": request.id, "database": request.database},
+    )
+
+
+async def _extend(tx: Tx, request: RequestRow, grant_id: GrantId, duration: timedelta) -> GrantId:
+    grant = await grants.lock_grant(tx, grant_id)
+    if grant is None or grant.state not in LIVE:
+        raise Conflict(
+            f"grant {grant_id} has ended, so it cannot be extended",
+            next_step="ask for a new grant",
+            code="grant_ended",
+        )
+    deadline = grant.deadline + duration
+    await grants.move_deadline(tx, grant_id, deadline)
+    await entries.append(
+        tx,
+        Entry(
+            EntryKind.GRANT_EXTENDED,
+            actor_id=request.requester_id,
+            database_id=grant.database_id,
+            request_id=request.id,
+            grant_id=grant_id,
+            rule=request.rule,
+            content={"from": utc_text(grant.deadline), "to": utc_text(deadline)},
+        ),
+    )
+    await enqueue(tx, Task.MOVE_DEADLINE, lock=f"grant:{grant_id}", grant_id=grant_id)
+    await tell(tx, Hint.MOMENTS_CHANGED)
+    await tell_people(
+        tx,
+        "grant.extended",
+        {request.requester_id},
+        subject=f"Grant {grant_id} on {grant.database} now lasts longer",
+        text=f"You may use {grant.database} until {utc_text(deadline)}.",
+        facts={"grant": grant_id, "request": request.id, "database": grant.database},
+    )
+    return grant_id

@@ -1,0 +1,106 @@
+"""Open a session on a target with a permit, and close it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from daypass.audit.entry import Entry, EntryKind
+from daypass.domain.errors import Conflict, Error
+from daypass.domain.permit import SessionPermit
+from daypass.engines.contract import Plan, Session, SessionSpec
+from daypass.operations.context import Context
+from daypass.operations.open_target import open_target
+from daypass.store import entries, sessions
+from daypass.store.jobs import Task, enqueue
+
+
+async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Session:
+    """Dial the target as the permit's account.
+
+    Raises `Conflict` when the grant ended meanwhile; whatever was made by then is taken away.
+    """
+    target = await open_target(ctx, permit.instance_id)
+    spec = SessionSpec(
+        account=permit.account, deadline=permit.deadline, settings=permit.scope.settings
+    )
+    # Whoever ends the grant meanwhile waits for the dialling to be over, see close_sessions.
+    try:
+        async with ctx.store.lock("session", permit.session_id):
+            session = await target.open_session(plan, spec)
+    except BaseException as error:
+        intruded = isinstance(error, Error) and error.detail_code == "account_intruded"
+        await _give_up(ctx, permit, "somebody else was signed in" if intruded else "not opened")
+        if intruded:
+            await _note_intrusion(ctx, permit)
+        raise
+    try:
+        async with ctx.store.transaction() as tx:
+            opened = await sessions.mark_open(tx, permit.session_id, session.backend_id)
+            if opened:
+                await entries.append(
+                    tx,
+                    Entry(
+                        EntryKind.SESSION_OPENED,
+                        actor_id=permit.principal_id,
+                        database_id=permit.database_id,
+                        grant_id=permit.grant_id,
+                        session_id=permit.session_id,
+                        content={"account": permit.account, "backend": session.backend_id},
+                    ),
+                )
+    except BaseException:
+        await session.aclose()
+        await _give_up(ctx, permit, "not recorded")
+        raise
+    if not opened:
+        await session.aclose()
+        await target.close((permit.account,))
+        raise Conflict(
+            f"grant {permit.grant_id} ended while the session was being opened",
+            code="grant_ended",
+        )
+    return session
+
+
+@asynccontextmanager
+async def opened(ctx: Context, permit: SessionPermit, plan: Plan) -> AsyncIterator[Session]:
+    """Open a session and give it back when the block ends, however it ends."""
+    session = await open_session(ctx, permit, plan)
+    try:
+        yield session
+    finally:
+        await asyncio.shield(_give_back(ctx, permit, session))
+
+
+async def _give_back(ctx: Context, permit: SessionPermit, session: Session) -> None:
+    # The connection goes at once; its account is taken away by a task that is retried for ever.
+    await session.aclose()
+    await _give_up(ctx, permit, "its work is done")
+
+
+async def _give_up(ctx: Context, permit: SessionPermit, reason: str) -> None:
+    async with ctx.store.transaction() as tx:
+        if await sessions.mark_closing(tx, permit.session_id, reason):
+            await enqueue(
+                tx,
+                Task.CLOSE_SESSIONS,
+                lock=f"session:{permit.session_id}",
+                session_id=permit.session_id,
+            )
+
+
+async def _note_intrusion(ctx: Context, permit: SessionPermit) -> None:
+    async with ctx.store.transaction() as tx:
+        await entries.append(
+            tx,
+            Entry(
+                EntryKind.SESSION_INTRUDED,
+                actor_id=permit.principal_id,
+                database_id=permit.database_id,
+                grant_id=permit.grant_id,
+                session_id=permit.session_id,
+                content={"account": permit.account},
+            ),
+        )
