@@ -16,6 +16,16 @@ _FAST = {"fsync": "off"}
 _AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run it as another user")
 
 
+def _namespaces() -> bool:
+    unshare = shutil.which("unshare")
+    return unshare is not None and subprocess.call([unshare, "--user", "true"]) == 0
+
+
+_WITH_NAMESPACES = pytest.mark.skipif(
+    not _namespaces(), reason="this kernel gives no user namespaces here"
+)
+
+
 @pytest.fixture
 def private(folder: Path) -> Path:
     """Return a folder only its owner may enter, as many homes are."""
@@ -59,6 +69,7 @@ def test_root_runs_it_as_nobody_where_nobody_gets_in(folder: Path) -> None:
 
 
 @_AS_ROOT
+@_WITH_NAMESPACES
 def test_root_runs_it_in_a_private_home_without_its_powers(private: Path) -> None:
     with Cluster(private / "pg", find_binaries(), settings=_FAST) as cluster:
         assert int(_status(cluster)["CapEff"], 16) == 0
@@ -68,6 +79,7 @@ def test_root_runs_it_in_a_private_home_without_its_powers(private: Path) -> Non
 
 
 @_AS_ROOT
+@_WITH_NAMESPACES
 def test_a_folder_that_became_private_is_used_all_the_same(folder: Path, private: Path) -> None:
     open_folder = folder / "open"
     open_folder.mkdir(mode=0o755)
