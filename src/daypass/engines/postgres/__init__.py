@@ -1,1 +1,5 @@
 """PostgreSQL."""
+
+from daypass.engines.postgres.engine import PostgresEngine
+
+__all__ = ["PostgresEngine"]

@@ -1,0 +1,61 @@
+"""PostgreSQL as Daypass sees it."""
+
+from __future__ import annotations
+
+from daypass.domain.catalog import Catalog, RelationName
+from daypass.domain.scope import RowFilter, Scope
+from daypass.engines.contract import Plan, PreparedText, StatementFacts, TargetAddress
+from daypass.engines.postgres.admin import OnStep
+from daypass.engines.postgres.compile import compile_scope
+from daypass.engines.postgres.filters import check_row_filter
+from daypass.engines.postgres.plan import PostgresPlan
+from daypass.engines.postgres.statements import prepare_under, statement_facts
+from daypass.engines.postgres.target import PostgresTarget, own_plan
+
+
+class PostgresEngine:
+    """The engine; see `Engine` of the contract.
+
+    `on_step` is told the name of each step on a target just before its statement is sent.
+    """
+
+    def __init__(self, on_step: OnStep | None = None) -> None:
+        self._on_step = on_step
+
+    @property
+    def name(self) -> str:
+        """Return the engine's name as instances carry it."""
+        return "postgres"
+
+    @property
+    def default_port(self) -> int:
+        """Return the port used when an instance names none."""
+        return 5432
+
+    def connect(self, address: TargetAddress) -> PostgresTarget:
+        """Return a target; nothing is connected until it is used."""
+        return PostgresTarget(address, self._on_step)
+
+    def compile(
+        self,
+        scope: Scope,
+        catalog: Catalog,
+        database: str,
+        accepted: frozenset[str] = frozenset(),
+    ) -> PostgresPlan:
+        """Turn a scope into a plan: pure, deterministic; `accepted` are keys of exposures."""
+        return compile_scope(scope, catalog, database, accepted)
+
+    def check_row_filter(
+        self, row_filter: RowFilter, relation: RelationName, catalog: Catalog, *, narrowing: bool
+    ) -> str | None:
+        """Say what is wrong with a row filter, or None."""
+        return check_row_filter(row_filter, relation, catalog, narrowing=narrowing)
+
+    def statement_facts(self, text: str) -> tuple[StatementFacts, ...]:
+        """Read a text of one or more statements. Raises `Invalid` when it cannot be parsed."""
+        return statement_facts(text)
+
+    def prepare(self, text: str, plan: Plan) -> PreparedText:
+        """Decide whether a text may run under a plan, and put the plan's names into it."""
+        return prepare_under(text, own_plan(plan).session_scope)

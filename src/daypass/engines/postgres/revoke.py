@@ -1,0 +1,368 @@
+"""Close accounts for good, however their sessions resist, and prove it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from daypass.domain.errors import Error
+from daypass.engines.contract import Closure
+from daypass.engines.postgres import names
+from daypass.engines.postgres.accounts import terminate
+from daypass.engines.postgres.admin import Admin, AdminConnection
+from daypass.engines.postgres.marks import Mark, read_mark
+
+BUDGET_S: Final = 10.0
+_PAUSES_S: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
+_HELD: Final = ("55P03", "40P01", "XX000")
+_DEPENDED_ON: Final = "2BP01"
+
+# One look at all there may be of an account. `prepared` are (gid, database, owner): until 15 a
+# session can also act as its scope's role. `databases` is where it owns or was granted anything; the empty
+# one stands for objects shared by all.
+_LOOK: Final = """
+select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
+  shobj_description(r.oid, 'pg_authid'),
+  array(select a.pid from pg_stat_activity as a where a.usesysid = r.oid order by 1),
+  array(select distinct s.rolname::text from pg_auth_members as m
+    join pg_roles as s on s.oid = m.roleid where m.member = r.oid order by 1),
+  array(select array[p.gid, p.database::text, p.owner::text] from pg_prepared_xacts as p
+    where p.owner = r.rolname or p.owner in (
+      select s.rolname from pg_auth_members as m join pg_roles as s on s.oid = m.roleid
+      where m.member = r.oid and starts_with(s.rolname, 'dp_s_')
+    ) order by p.gid),
+  array(select distinct coalesce(d.datname::text, '')
+    from pg_shdepend as s left join pg_database as d on d.oid = s.dbid
+    where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid order by 1),
+  pg_has_role(current_user, r.oid, 'usage')
+from pg_roles as r where r.rolname = %s
+"""
+
+_LEFT: Final = """
+select
+  (select count(*) from pg_roles as r where r.oid = %(oid)s or r.rolname = %(name)s),
+  (select count(*) from pg_stat_activity as a where a.usesysid = %(oid)s),
+  (select count(*) from pg_auth_members as m where %(oid)s in (m.member, m.roleid, m.grantor)),
+  (select count(*) from pg_prepared_xacts as p where p.owner = %(name)s),
+  (select count(*) from pg_shdepend as s
+    where s.refclassid = 'pg_authid'::regclass and s.refobjid = %(oid)s)
+"""
+_PROBES: Final = (
+    "no role of the name",
+    "no backend of the role",
+    "no membership in, of or granted by the role",
+    "no prepared transaction of the role",
+    "no object owned by and no privilege of the role, in any database",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one look found of an account."""
+
+    oid: int
+    can_login: bool
+    expired: bool
+    mark: Mark | None
+    backends: tuple[int, ...]
+    memberships: tuple[str, ...]
+    prepared: tuple[tuple[str, str, str], ...]
+    databases: tuple[str, ...]
+    usable: bool
+
+    @property
+    def shut(self) -> bool:
+        """Say whether nobody is in and nobody can come in."""
+        return self.expired and not (self.can_login or self.backends)
+
+    @property
+    def closed(self) -> bool:
+        """Say whether, besides, nothing could be done with it if somebody were in."""
+        return self.shut and not (self.memberships or self.prepared)
+
+    def remains(self, account: str) -> list[str]:
+        """Say in words what is still there."""
+        left = [f"the role {account}"]
+        left += ["its login"] if self.can_login else []
+        left += [f"backend {pid}" for pid in self.backends]
+        left += [f"membership in {role}" for role in self.memberships]
+        left += [f"prepared transaction {gid} in {db}" for gid, db, _ in self.prepared]
+        left += [f"objects or privileges in {db or 'no database'}" for db in self.databases]
+        return left
+
+
+@dataclass(slots=True)
+class _Report:
+    """What is known of one account's closing so far."""
+
+    account: str
+    oid: int = 0
+    closed_at: datetime | None = None
+    removed_at: datetime | None = None
+    terminated: set[int] = field(default_factory=set)
+    rolled_back: int = 0
+    dropped: int = 0
+    probes: tuple[str, ...] = ()
+    missing: list[str] = field(default_factory=list)
+    revoked: bool = False
+    done: bool = False
+
+
+class Revoker:
+    """Closes accounts of one instance."""
+
+    def __init__(self, admin: Admin) -> None:
+        self._admin = admin
+
+    async def close(self, accounts: Sequence[str]) -> Closure:
+        """Close accounts, as many at a time as there are admin connections; see the contract.
+
+        What could not be done in BUDGET_S is in `missing`, and another call takes it up again.
+        Raises `Unavailable` when the target does not answer.
+        """
+        wanted = tuple(dict.fromkeys(accounts))
+        reports = await asyncio.gather(*(self._close(each) for each in wanted))
+        closed = [each.closed_at for each in reports if each.closed_at is not None]
+        removed = [each.removed_at for each in reports if each.removed_at is not None]
+        now = datetime.now(UTC)
+        return Closure(
+            accounts=wanted,
+            closed_at=max(closed, default=now) if len(closed) == len(reports) else None,
+            removed_at=max(removed, default=now) if len(removed) == len(reports) else None,
+            terminated=sum(len(each.terminated) for each in reports),
+            rolled_back=sum(each.rolled_back for each in reports),
+            dropped=sum(each.dropped for each in reports),
+            probes=tuple(probe for each in reports for probe in each.probes),
+            missing=tuple(text for each in reports for text in each.missing),
+        )
+
+    async def _close(self, account: str) -> _Report:
+        report = _Report(account)
+        if not names.is_account(account):
+            report.missing.append(f"{account} is no name of a session's account: left alone")
+            return report
+        until = time.monotonic() + BUDGET_S
+        while not report.done:
+            # Steps in other databases come outside of it: who holds one admin connection must not
+            # wait for another.
+            seen = await self._admin.work(
+                self._admin.database, lambda connection: self._climb(connection, report, until)
+            )
+            if seen is None or report.done:
+                break
+            if time.monotonic() > until:
+                report.missing += [f"{account}: {each}" for each in seen.remains(account)]
+                break
+            await self._clear_databases(seen, report)
+        return report
+
+    async def _climb(
+        self, connection: AdminConnection, report: _Report, until: float
+    ) -> _Seen | None:
+        """Go as far as one connection gets; return what is to be done in other databases first."""
+        attempt = 0
+        while True:
+            seen = await _look(connection, report.account)
+            if seen is None:
+                await _prove(connection, report)
+                return None
+            report.oid = seen.oid
+            if seen.mark is None or seen.mark.installation != self._admin.address.installation:
+                report.missing.append(
+                    f"{report.account} is a role Daypass did not make: left alone"
+                )
+                report.done = True
+                return None
+            if seen.closed and report.closed_at is None:
+                report.closed_at = datetime.now(UTC)
+            if time.monotonic() > until:
+                return seen
+            await asyncio.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
+            attempt += 1
+            if not seen.shut:
+                held = await _shut(connection, seen, report)
+                # An open ALTER of the session's on its own role ends with its backend; a prepared
+                # one has to be rolled back first.
+                if held and seen.prepared:
+                    return seen
+                continue
+            if seen.prepared:
+                return seen
+            if seen.memberships and not report.revoked:
+                await _revoke(connection, seen, report)
+                continue
+            if seen.databases:
+                return seen
+            await _drop(connection, report)
+
+    async def _clear_databases(self, seen: _Seen, report: _Report) -> None:
+        """Roll back and disown in each database what an account left there."""
+        for gid, database, owner in seen.prepared:
+            report.rolled_back += await self._elsewhere(
+                database, partial(_roll_back, gid=gid, owner=owner)
+            )
+        if not seen.shut:
+            return
+        heir = seen.mark.heir if seen.mark is not None else ""
+        for database in seen.databases:
+            report.dropped += await self._elsewhere(
+                database or self._admin.database,
+                lambda connection: _disown(connection, report.account, heir),
+            )
+
+    async def _elsewhere(
+        self, database: str, unit: Callable[[AdminConnection], Awaitable[int]]
+    ) -> int:
+        try:
+            return await self._admin.work(database, unit, budget_s=1.0)
+        except Error:
+            # It is looked at again, and reported missing when it stays.
+            await asyncio.sleep(_PAUSES_S[-1])
+            return 0
+
+
+async def _look(connection: AdminConnection, account: str) -> _Seen | None:
+    rows = await connection.run("look", _LOOK, (account,))
+    if not rows:
+        return None
+    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, usable)] = rows
+    return _Seen(
+        oid=_integer(oid),
+        can_login=bool(can_login),
+        expired=bool(expired),
+        mark=read_mark(comment),
+        backends=tuple(_integer(pid) for pid in _list(backends)),
+        memberships=tuple(str(role) for role in _list(memberships)),
+        prepared=tuple(
+            (str(gid), str(database), str(owner))
+            for gid, database, owner in (_list(each) for each in _list(prepared))
+        ),
+        databases=tuple(str(each) for each in _list(databases)),
+        usable=bool(usable),
+    )
+
+
+async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bool:
+    """End the backends and the login; return whether a lock on the role was in the way."""
+    account = sql.Identifier(report.account)
+    if not seen.usable:
+        with_options = sql.SQL(" with inherit true, set true")
+        await connection.run(
+            "join account",
+            sql.SQL("grant {} to current_user").format(account)
+            + (with_options if connection.has_membership_options else sql.SQL("")),
+        )
+    if seen.backends:
+        report.terminated |= set(seen.backends)
+        await terminate(connection, [report.account])
+    if seen.expired and not seen.can_login:
+        return False
+    try:
+        await connection.run(
+            "expire account",
+            sql.SQL("alter role {} nologin password null valid until 'epoch'").format(account),
+        )
+    except psycopg.Error as error:
+        if error.sqlstate in _HELD:
+            return True
+        raise
+    return False
+
+
+async def _revoke(connection: AdminConnection, seen: _Seen, report: _Report) -> None:
+    """Revoke every membership; those of another grantor end with the role alone (from 16)."""
+    report.revoked = True
+    for role in seen.memberships:
+        try:
+            await connection.run(
+                "revoke membership",
+                sql.SQL("revoke {} from {}").format(
+                    sql.Identifier(role), sql.Identifier(report.account)
+                ),
+            )
+        except psycopg.errors.InsufficientPrivilege:
+            continue
+
+
+async def _roll_back(connection: AdminConnection, gid: str, owner: str) -> int:
+    """Roll a prepared transaction back as its owner, the only one who may beside a superuser."""
+    role = sql.Identifier(owner)
+    try:
+        await connection.run("act as account", sql.SQL("set role {}").format(role))
+        await connection.run(
+            "roll back prepared", sql.SQL("rollback prepared {}").format(sql.Literal(gid))
+        )
+    except psycopg.errors.UndefinedObject:
+        return 0
+    finally:
+        await connection.run("act as admin", "reset role")
+    return 1
+
+
+async def _disown(connection: AdminConnection, account: str, heir: str) -> int:
+    """Give what an account owns in one database to its heir, or drop it; drop its privileges."""
+    [(count,)] = await connection.run(
+        "count owned",
+        "select count(*) from pg_shdepend as s where s.refclassid = 'pg_authid'::regclass"
+        " and s.refobjid = (select r.oid from pg_roles as r where r.rolname = %s)"
+        " and s.deptype = 'o'"
+        " and s.dbid in (0, (select d.oid from pg_database as d"
+        "   where d.datname = current_database()))",
+        (account,),
+    )
+    name = sql.Identifier(account)
+    if heir:
+        await _give(connection, name, sql.Identifier(heir))
+    try:
+        await connection.run("drop owned", sql.SQL("drop owned by {}").format(name))
+    except psycopg.errors.DependentObjectsStillExist:
+        # Somebody built on it: dropping would take theirs as well.
+        await _give(connection, name, sql.SQL("current_user"))
+        await connection.run("drop owned", sql.SQL("drop owned by {}").format(name))
+    return _integer(count)
+
+
+async def _give(connection: AdminConnection, account: sql.Identifier, heir: sql.Composable) -> None:
+    await connection.run(
+        "reassign owned", sql.SQL("reassign owned by {} to {}").format(account, heir)
+    )
+
+
+async def _drop(connection: AdminConnection, report: _Report) -> None:
+    try:
+        await connection.run(
+            "drop account", sql.SQL("drop role {}").format(sql.Identifier(report.account))
+        )
+    except psycopg.Error as error:
+        # What has come in between is seen by the next look.
+        if error.sqlstate not in (*_HELD, _DEPENDED_ON, "42704"):
+            raise
+
+
+async def _prove(connection: AdminConnection, report: _Report) -> None:
+    """Look for anything that is left, by the name and by the oid the role had."""
+    [counts] = await connection.run("probe", _LEFT, {"oid": report.oid, "name": report.account})
+    report.done = True
+    left = [what for what, count in zip(_PROBES, counts, strict=True) if count]
+    if left:
+        report.missing += [f"{report.account}: not so: {what}" for what in left]
+        return
+    report.removed_at = datetime.now(UTC)
+    report.closed_at = report.closed_at or report.removed_at
+    report.probes = tuple(f"{report.account}: {what}" for what in _PROBES)
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
