@@ -98,7 +98,7 @@ def parse_text(text: str) -> tuple[bytes, tuple[RawStatement, ...]]:
     except orjson.JSONDecodeError as error:
         raise too_deep() from error
     if not isinstance(tree, dict):
-        raise _unparsable("the parser returned no tree", source, 0)
+        raise _unparsable("the parser returned no tree")
     return source, tuple(_raw_statement(raw, source) for raw in items(tree, "stmts"))
 
 
@@ -107,11 +107,11 @@ def encode_text(text: str) -> bytes:
     try:
         source = text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _unparsable("the text holds a lone surrogate", b"", 0) from error
+        raise _unparsable("the text holds a lone surrogate", error.start + 1) from error
     if len(source) > MAX_TEXT_BYTES:
         raise _too_large(f"the text is larger than {MAX_TEXT_BYTES} bytes")
     if b"\0" in source:
-        raise _unparsable("the text holds a NUL character", source, source.index(b"\0") + 1)
+        raise _unparsable("the text holds a NUL character", text.index("\0") + 1)
     return source
 
 
@@ -120,7 +120,7 @@ def tokens_of(text: str) -> list[ScanToken]:
     try:
         return [token for token in scan(text).tokens if token.token not in COMMENTS]
     except PgQueryError as error:
-        raise _unparsable(error.message, text.encode("utf-8"), error.cursorpos) from error
+        raise _unparsable(error.message, error.cursorpos) from error
 
 
 def fingerprint_of(text: str) -> str:
@@ -146,7 +146,7 @@ def _parse(source: bytes) -> bytes:
     try:
         if result.error:
             error = result.error.contents
-            raise _unparsable(error.message.decode("utf-8", "replace"), source, error.cursorpos)
+            raise _unparsable(error.message.decode("utf-8", "replace"), error.cursorpos)
         written: bytes = result.parse_tree
         return written
     finally:
@@ -189,11 +189,11 @@ def _too_large(message: str) -> Invalid:
     return Invalid(message, problems=(("text", message),), code="too_large")
 
 
-def _unparsable(message: str, source: bytes, cursor: int) -> Invalid:
-    position = len(source[: max(0, cursor - 1)].decode("utf-8", "replace")) + 1
-    where = f"character {position}" if cursor > 0 else "text"
+def _unparsable(message: str, position: int = 0) -> Invalid:
+    """Return the error for a text; the parser counts positions in characters, from 1."""
+    where = f"character {position}" if position > 0 else "text"
     return Invalid(
-        f"{message} ({where})" if cursor > 0 else message,
+        f"{message} ({where})" if position > 0 else message,
         problems=((where, message),),
         code="unparsable",
     )

@@ -221,7 +221,7 @@ class StatementWalk:
             names = frozenset(
                 string(child(n, "RangeVar") or {}, "relname") for n in items(clause, "lockedRels")
             )
-            self._lock(items(node, "fromClause"), names, ctes)
+            self._lock(items(node, "fromClause"), names, ctes | _cte_names(node))
         return self._after_with(node, ctes)
 
     def insert(self, node: Node, ctes: frozenset[str]) -> bool:
@@ -296,10 +296,14 @@ class StatementWalk:
         for side in (child(query, "larg"), child(query, "rarg")):
             if side is not None:
                 self._lock_query(side, ctes)
-        clause = child(query, "withClause") or {}
-        listed = [child(c, "CommonTableExpr") or {} for c in items(clause, "ctes")]
-        inner = ctes | {string(c, "ctename") for c in listed}
-        self._lock(items(query, "fromClause"), frozenset(), inner)
+        self._lock(items(query, "fromClause"), frozenset(), ctes | _cte_names(query))
+
+
+def _cte_names(query: Node) -> frozenset[str]:
+    clause = child(query, "withClause") or {}
+    return frozenset(
+        string(child(each, "CommonTableExpr") or {}, "ctename") for each in items(clause, "ctes")
+    )
 
 
 def _select_in_select(walk: StatementWalk, node: Node, ctes: frozenset[str]) -> bool:
