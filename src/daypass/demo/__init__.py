@@ -1,1 +1,1 @@
-"""The sample company, its people, tags and policy."""
+"""The demo: a sample company, its people and policy, and how it is run."""

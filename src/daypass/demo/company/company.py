@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, LiteralString
 
@@ -138,30 +139,37 @@ def _made_whole(cluster: psycopg.Connection[tuple[object, ...]], name: str) -> I
 def _fill_shop(conninfo: str, customers: int) -> None:
     half = customers // 2
     shares = ((1, half), (half + 1, customers))
-
-    def rows(low: int, high: int, *files: str) -> None:
-        _run(conninfo, "30_samples.sql", *files, customers=customers, low=low, high=high)
-
     _run(conninfo, "10_types.sql", "20_tables.sql")
     # Rows are functions of their numbers, hence two connections may make half of them each.
     with ThreadPoolExecutor(2, thread_name_prefix="sample-company") as pool:
-        products = pool.submit(rows, 0, 0, "42_products.sql")
-        for share in [pool.submit(rows, *share, "40_customers.sql") for share in shares]:
-            share.result()
-        products.result()
+
+        def beside(*work: Callable[[], None]) -> None:
+            for each in [pool.submit(item) for item in work]:
+                each.result()
+
+        def files(*names: str) -> Callable[[], None]:
+            return partial(_run, conninfo, *names)
+
+        def rows(file: str, low: int = 0, high: int = 0) -> Callable[[], None]:
+            return partial(
+                _run, conninfo, "30_samples.sql", file, customers=customers, low=low, high=high
+            )
+
+        beside(
+            rows("42_products.sql"),
+            *(rows("40_customers.sql", low, high) for low, high in shares),
+        )
+        beside(files("44_customer_email_indexes.sql"), files("44_customer_indexes.sql"))
         _run(conninfo, "45_customer_keys.sql")
-        others = pool.submit(rows, 0, 0, "43_others.sql")
-        for share in [pool.submit(rows, *share, "41_orders.sql") for share in shares]:
-            share.result()
-        others.result()
-        order_keys = pool.submit(_run, conninfo, "50_order_keys.sql")
-        _run(conninfo, "51_other_keys.sql")
-        order_keys.result()
-        _run(conninfo, "52_foreign_keys.sql", "60_code.sql", "70_views.sql", "80_grants.sql")
+        beside(*(rows("41_orders.sql", low, high) for low, high in shares), rows("43_others.sql"))
+        beside(files("50_order_keys.sql"), files("51_other_keys.sql"))
+        beside(files("52_order_foreign_keys.sql"), files("53_foreign_keys.sql"))
+        _run(conninfo, "60_code.sql", "70_views.sql", "80_grants.sql")
         # Customers take as long as all the others.
-        customers_done = pool.submit(_vacuum, conninfo, "oid = 'sales.customers'::regclass")
-        _vacuum(conninfo, "oid <> 'sales.customers'::regclass")
-        customers_done.result()
+        beside(
+            partial(_vacuum, conninfo, "oid = 'sales.customers'::regclass"),
+            partial(_vacuum, conninfo, "oid <> 'sales.customers'::regclass"),
+        )
 
 
 def _vacuum(conninfo: str, which: LiteralString) -> None:

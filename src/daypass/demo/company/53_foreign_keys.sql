@@ -1,13 +1,8 @@
--- Foreign keys, in one place: each locks two tables, so that two workers could block each other.
--- Runs as shop_owner.
+-- All other foreign keys. Runs as shop_owner, and never locks orders: see
+-- 52_order_foreign_keys.sql.
 
 alter table sales.customers
   add constraint customers_country_fkey foreign key (country) references public.countries (code);
-alter table sales.orders
-  add constraint orders_customer_fkey foreign key (customer_id) references sales.customers (id);
-alter table sales.order_lines
-  add constraint order_lines_order_fkey foreign key (order_id) references sales.orders (id),
-  add constraint order_lines_product_fkey foreign key (product_id) references sales.products (id);
 -- By e-mail address, a masked column: an error of this key tells whether an address exists.
 alter table sales.loyalty_members
   add constraint loyalty_members_email_fkey
@@ -15,8 +10,6 @@ alter table sales.loyalty_members
 alter table sales.support_tickets
   add constraint support_tickets_customer_fkey
     foreign key (customer_id) references sales.customers (id);
-alter table billing.payments
-  add constraint payments_order_fkey foreign key (order_id) references sales.orders (id);
 alter table billing.bank_accounts
   add constraint bank_accounts_customer_fkey
     foreign key (customer_id) references sales.customers (id);
