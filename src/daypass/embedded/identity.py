@@ -11,6 +11,7 @@ An ordinary user simply runs it. Root has three ways, the first that works here 
 
 import fcntl
 import functools
+import hashlib
 import os
 import pwd
 import shutil
@@ -145,10 +146,11 @@ def _succeeds(command: list[str], run_as: int | None) -> bool:
 
 
 def _readable_copy(binaries: Binaries) -> Path:
-    """Copy an installation to a folder of root's that everyone may read; made once a version."""
+    """Copy an installation to a folder of root's that everyone may read; made once."""
     installation = binaries.bin_dir.parent
     server = (binaries.bin_dir / "postgres").stat()
-    stamp = f"{int(server.st_mtime):x}-{server.st_size:x}"
+    origin = f"{installation.resolve()} {server.st_mtime_ns} {server.st_size}"
+    stamp = hashlib.sha256(origin.encode()).hexdigest()[:12]
     # One folder up too: wheels keep the libraries they bundle beside the package.
     package = installation.parent
     bundled = package.with_name(f"{package.name}.libs")
