@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from daypass.domain.catalog import Catalog
-from daypass.domain.errors import Invalid
+from daypass.domain.errors import Invalid, Unavailable
 from daypass.domain.exposure import Exposure
 from daypass.domain.secret import Secret
 from daypass.engines.contract import Target, TargetAddress
@@ -75,6 +75,13 @@ async def trial_target(ctx: Context, new: NewInstance) -> AsyncIterator[Target]:
     )
     try:
         yield target
+    except Unavailable as error:
+        # Whoever typed the address sees it beside what went wrong.
+        raise Unavailable(
+            f"{new.name} at {new.host}:{new.port}: {error.message}",
+            next_step=error.next_step or "check host, port, network and the admin's password",
+            code=error.detail_code,
+        ) from error
     finally:
         await target.aclose()
 
