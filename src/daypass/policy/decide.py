@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from daypass.domain.decision import Decision, Outcome
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.facts import RequestFacts
 from daypass.policy.judge import judge
-from daypass.policy.nearby import also_possible
+from daypass.policy.nearby import also_possible, with_profile
 from daypass.policy.rules import Policy
+
+_READING: Final = (
+    frozenset({StatementClass.EXPLAIN}),
+    frozenset({StatementClass.SELECT}),
+    frozenset({StatementClass.EXPLAIN, StatementClass.SELECT}),
+)
 
 
 def decide(policy: Policy, facts: RequestFacts, now: datetime) -> Decision:
@@ -34,20 +41,19 @@ def knows_database(policy: Policy, facts: RequestFacts, now: datetime) -> bool:
     Where none can, unknown and forbidden must look the same to them. Asked with lesser and greater
     forms of the request, since conditions may look at any part of it.
     """
-    for classes in (
-        facts.asked.classes,
-        frozenset({StatementClass.EXPLAIN}),
-        frozenset({StatementClass.SELECT}),
-        frozenset({StatementClass.EXPLAIN, StatementClass.SELECT}),
-    ):
+    lesser = replace(
+        facts,
+        asked=replace(facts.asked, unmask=(), settings={}, native_role=None),
+        unmask=(),
+        direct_credentials=False,
+        starts_at=None,
+        duration=timedelta(minutes=5),
+    )
+    asks = [facts, lesser, *(with_profile(lesser, profile) for profile in policy.profiles)]
+    asks += [replace(lesser, asked=replace(lesser.asked, classes=each)) for each in _READING]
+    for each in asks:
         for break_glass in (False, True):
-            changed = replace(
-                facts,
-                asked=replace(facts.asked, classes=classes),
-                break_glass=break_glass,
-                duration=timedelta(minutes=5),
-            )
-            decision = judge(policy, changed, now)
+            decision = judge(policy, replace(each, break_glass=break_glass), now)
             rule = policy.access_rule(decision.rule)
             if rule is not None and rule.deny is None:
                 return True

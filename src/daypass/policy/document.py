@@ -213,6 +213,8 @@ def read_document(name: str, text: str, problems: Problems) -> Entries | None:
         mark = error.problem_mark or error.context_mark
         offset = source.offset(mark.line, mark.column) if mark else 0
         said = " ".join(part for part in (error.context, error.problem) if part)
+        if "mapping values are not allowed" in said:
+            said += "; quote a value that has a colon in it"
         problems.add(source.place(offset), f"not YAML: {said}")
         return None
     except yaml.YAMLError as error:

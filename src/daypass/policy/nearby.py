@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from daypass.domain.catalog import ColumnName, RelationName
 from daypass.domain.decision import Decision, Outcome
+from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import READS, StatementClass
 from daypass.policy.facts import RequestFacts, class_names
+from daypass.policy.globs import split_glob
 from daypass.policy.judge import MENDABLE, judge, mending
-from daypass.policy.rules import Policy
+from daypass.policy.rules import Policy, Profile
 
 _MAX_NEARBY: Final = 3
 _TICKET_CODES: Final = frozenset({"ticket_missing", "ticket_malformed"})
@@ -35,7 +38,7 @@ class Nearby:
 def also_possible(policy: Policy, facts: RequestFacts, now: datetime) -> tuple[Nearby, ...]:
     """List up to three requests near to a denied one that would be allowed or approvable."""
     found: list[Nearby] = []
-    for words, variant in _variants(facts):
+    for words, variant in (*_variants(facts), *_profile_variants(policy, facts)):
         nearby = _try(policy, words, variant, now)
         if nearby is not None and all(n.decision.rule != nearby.decision.rule for n in found):
             found.append(nearby)
@@ -79,6 +82,38 @@ def _variants(facts: RequestFacts) -> Iterator[tuple[tuple[str, ...], RequestFac
         together, said = change(together), (*said, words)
         if len(said) > 1:
             yield said, together
+
+
+def _profile_variants(
+    policy: Policy, facts: RequestFacts
+) -> Iterator[tuple[tuple[str, ...], RequestFacts]]:
+    if facts.profile or facts.asked.native_role is not None:
+        return
+    plain = replace(facts, break_glass=False, direct_credentials=False)
+    for profile in policy.profiles:
+        if not profile.unmask and profile.classes & facts.asked.classes:
+            yield (f"with the profile {profile.name!r}",), with_profile(plain, profile)
+
+
+def with_profile(facts: RequestFacts, profile: Profile) -> RequestFacts:
+    """Return a request for a profile, as far as can be told without a catalog."""
+    columns = [split_glob(glob) or () for glob in profile.unmask]
+    return replace(
+        facts,
+        asked=AskedScope(
+            profile.classes,
+            profile.relations,
+            profile.unmask,
+            profile.row_filters,
+            profile.settings,
+            profile.native_role,
+        ),
+        unmask=tuple(
+            ColumnName(RelationName(c[0][0], c[1][0]), c[2][0]) for c in columns if len(c) > 2
+        ),
+        profile=profile.name,
+        duration=min(facts.duration, profile.duration or facts.duration),
+    )
 
 
 def _changes(facts: RequestFacts) -> Iterator[_Change]:
