@@ -178,7 +178,8 @@ def _vacuum(conninfo: str, which: LiteralString) -> None:
         tables = connection.execute(
             sql.SQL(
                 "select relnamespace::regnamespace::text, relname from pg_class"
-                " where relkind in ('r', 'm') and relowner = %s::regrole and {}"
+                " where relkind in ('r', 'm', 'p') and not relispartition"
+                " and relowner = %s::regrole and {}"
             ).format(sql.SQL(which)),
             (OWNER,),
         ).fetchall()
