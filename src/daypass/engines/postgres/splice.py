@@ -99,10 +99,8 @@ def original_position(shifts: tuple[tuple[int, int], ...], position: int) -> int
     offset = position - 1
     added = 0
     for end, longer in shifts:
-        if offset - added < end:
-            break
         if offset < end + added + longer:
-            return end + 1
+            return min(offset - added, end - 1) + 1
         added += longer
     return offset - added + 1
 
