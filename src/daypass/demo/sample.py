@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from daypass.app import Running
 from daypass.domain.ids import PrincipalId
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.domain.secret import Secret
@@ -22,7 +21,7 @@ from daypass.operations.change_groups import add_group
 from daypass.operations.change_password import choose_password, issue_password_link
 from daypass.operations.context import Context
 from daypass.operations.issue_token import issue_token
-from daypass.operations.make_first_admin import make_first_admin
+from daypass.operations.make_first_admin import FirstAdminOffer, make_first_admin
 from daypass.store import groups, instances, policies, tokens
 from daypass.store.principals import find_principal
 
@@ -61,15 +60,20 @@ def policy_files() -> dict[str, str]:
 
 
 async def fill(
-    running: Running, *, port: int, admin_user: str, admin_password: Secret, password: Secret
+    ctx: Context,
+    offer: FirstAdminOffer | None,
+    *,
+    port: int,
+    admin_user: str,
+    admin_password: Secret,
+    password: Secret,
 ) -> Secret | None:
     """Make whatever of the sample is not there yet.
 
     Everybody gets the same `password`. Returns the agent's access token when it was made now: it
     can be shown this once.
     """
-    ctx = running.ctx
-    admin = await _admin(running, password)
+    admin = await _admin(ctx, offer, password)
     await _people_and_groups(ctx, admin, password)
     async with ctx.store.connection() as connection:
         known = await instances.find_instance(connection, INSTANCE)
@@ -93,12 +97,12 @@ def _is_person(facts: dict[str, Any]) -> bool:
     return bool(facts["kind"] == "person")
 
 
-async def _admin(running: Running, password: Secret) -> Actor:
+async def _admin(ctx: Context, offer: FirstAdminOffer | None, password: Secret) -> Actor:
     (facts,) = (p for p in _people()["people"] if "admin" in p["daypass_roles"])
-    if running.first_admin is not None:
-        query = parse_qs(urlsplit(running.first_admin.url.reveal()).query)
+    if offer is not None:
+        query = parse_qs(urlsplit(offer.url.reveal()).query)
         await make_first_admin(
-            running.ctx,
+            ctx,
             Secret(query["token"][0]),
             email=facts["email"],
             name=facts["name"],
@@ -106,7 +110,7 @@ async def _admin(running: Running, password: Secret) -> Actor:
             address="",
             application=_HERE,
         )
-    async with running.ctx.store.connection() as connection:
+    async with ctx.store.connection() as connection:
         principal = await find_principal(connection, facts["email"])
     if principal is None:
         raise RuntimeError("the state belongs to another Daypass than the demo")

@@ -78,7 +78,8 @@ async def demo(
                 async with running(settings, conninfo) as found:
                     say("adding people, tags and policy")
                     token = await fill(
-                        found,
+                        found.ctx,
+                        found.first_admin,
                         port=target_port,
                         admin_user=ADMIN,
                         admin_password=Secret(kept["admin"]),

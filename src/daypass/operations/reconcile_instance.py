@@ -188,22 +188,19 @@ async def _remake_scopes(
     made: list[ScopeHash] = []
     unverified: list[str] = []
     for (database_id, scope_hash), (plan, of_grants) in found.items():
-        if (plan.facts.name, scope_hash) not in seen.scopes:
-            async with ctx.store.transaction() as tx:
-                row = await plans.get_plan(tx, database_id, scope_hash)
-                if row is None or row.applied_at is None:
-                    continue
-                await plans.mark_unapplied(tx, database_id, scope_hash, "gone from its database")
+        problem = ""
+        if (plan.facts.name, scope_hash) in seen.scopes:
+            verified = await target.verify(plan.plan)
+            problem = "; ".join(f"{p.name}: {p.reason}" for p in verified.problems)
+            if problem:
+                unverified.append(f"{plan.facts.path}: {problem}")
+                async with ctx.store.transaction() as tx:
+                    await plans.mark_unapplied(tx, database_id, scope_hash, problem)
+        elif await _is_gone(ctx, target, plan.facts.name, database_id, scope_hash):
             problem = "its scope was gone"
             made.append(scope_hash)
-        else:
-            verified = await target.verify(plan.plan)
-            if not verified.problems:
-                continue
-            problem = "; ".join(f"{p.name}: {p.reason}" for p in verified.problems)
-            unverified.append(f"{plan.facts.path}: {problem}")
-            async with ctx.store.transaction() as tx:
-                await plans.mark_unapplied(tx, database_id, scope_hash, problem)
+        if not problem:
+            continue
         for grant_id in of_grants:
             await close_sessions_of(ctx, grant_id, problem)
         try:
@@ -211,3 +208,22 @@ async def _remake_scopes(
         except Error as error:
             unverified.append(f"{plan.facts.path}: {error.message}")
     return tuple(made), tuple(dict.fromkeys(unverified))
+
+
+async def _is_gone(
+    ctx: Context, target: Target, database: str, database_id: DatabaseId, scope_hash: ScopeHash
+) -> bool:
+    """Say whether a scope that was applied is no longer there, and note it.
+
+    It may have been applied after the first look: under its lock nobody makes or collects it.
+    """
+    async with ctx.store.lock("scope", database_id, scope_hash):
+        async with ctx.store.connection() as connection:
+            row = await plans.get_plan(connection, database_id, scope_hash)
+        if row is None or row.applied_at is None:
+            return False
+        if (database, scope_hash) in (await target.inventory()).scopes:
+            return False
+        async with ctx.store.transaction() as tx:
+            await plans.mark_unapplied(tx, database_id, scope_hash, "gone from its database")
+        return True

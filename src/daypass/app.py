@@ -1,0 +1,241 @@
+"""The composition root: puts engines, store, API and jobs together and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import structlog
+import uvicorn
+from psycopg import sql
+
+from daypass.api.application import create_app
+from daypass.domain.errors import Invalid, Unavailable
+from daypass.domain.secret import Secret
+from daypass.embedded import Cluster, EmbeddedError, find_binaries
+from daypass.engines.contract import Engine
+from daypass.engines.postgres import PostgresEngine
+from daypass.jobs.channels import MailChannel, WebhookChannel
+from daypass.jobs.worker import run_jobs
+from daypass.operations.context import Context
+from daypass.operations.make_first_admin import FirstAdminOffer, offer_first_admin
+from daypass.operations.secrets import SecretStore
+from daypass.operations.send_messages import Channel
+from daypass.operations.targets import Targets
+from daypass.settings import Settings
+from daypass.store.database import Store
+from daypass.store.migrate import migrate
+
+STORE_DATABASE = "daypass"
+_PORTS_TRIED = 50
+_STOP_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A Daypass that answers: where, and the first admin's link while there is no admin."""
+
+    ctx: Context
+    url: str
+    first_admin: FirstAdminOffer | None
+
+
+def engines() -> dict[str, Engine]:
+    """Return every engine this Daypass knows, by name."""
+    known: tuple[Engine, ...] = (PostgresEngine(),)
+    return {engine.name: engine for engine in known}
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard error; secrets are a type that redacts itself."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+    logging.basicConfig(level=max(number, logging.WARNING))
+
+
+def secret_store(settings: Settings) -> SecretStore:
+    """Return the secrets' store. Raises `Invalid` without a key: nothing starts unsealed."""
+    if not settings.secret_key:
+        raise Invalid(
+            "no secret key is set, and Daypass does not start without one",
+            next_step="make one: (umask 077; openssl rand -base64 32 > KEYFILE); then set "
+            "secret_key = 'file:/path/to/KEYFILE'",
+            code="secret_key_missing",
+        )
+    text = SecretStore(SecretStore.new_key()).resolve(settings.secret_key, "secret_key").reveal()
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise Invalid("the secret key is not base64", code="secret_key_wrong") from error
+    return SecretStore(key)
+
+
+@asynccontextmanager
+async def embedded_store(state_dir: Path) -> AsyncIterator[Secret]:
+    """Run the control plane's own PostgreSQL below the state folder; yield its conninfo."""
+
+    def start() -> tuple[Cluster, Secret]:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cluster = Cluster(state_dir / "store", find_binaries(), settings={"max_connections": "150"})
+        cluster.start()
+        with psycopg.connect(cluster.conninfo("postgres"), autocommit=True) as connection:
+            known = connection.execute(
+                "select from pg_database where datname = %s", (STORE_DATABASE,)
+            )
+            if known.fetchone() is None:
+                connection.execute(
+                    sql.SQL("create database {} template template0 encoding 'UTF8'").format(
+                        sql.Identifier(STORE_DATABASE)
+                    )
+                )
+        return cluster, Secret(cluster.conninfo(STORE_DATABASE))
+
+    try:
+        cluster, conninfo = await asyncio.to_thread(start)
+    except EmbeddedError as error:
+        raise Unavailable(f"the control-plane store does not start: {error}") from error
+    try:
+        yield conninfo
+    finally:
+        await asyncio.to_thread(cluster.stop)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bind to the port, or to the next free one. Raises `Unavailable` when none of 50 is."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in range(port, port + _PORTS_TRIED):
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, number if port else 0))
+        except OSError:
+            bound.close()
+            continue
+        bound.listen(1024)
+        bound.set_inheritable(False)
+        return bound
+    raise Unavailable(f"no port from {port} to {port + _PORTS_TRIED} on {host} is free")
+
+
+@asynccontextmanager
+async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running]:
+    """Run API and jobs on a store until the block ends; everything begun is ended with it."""
+    secrets = secret_store(settings)
+    channels = _channels(settings, secrets)
+    await asyncio.to_thread(migrate, conninfo)
+    async with AsyncExitStack() as stack:
+        bound = stack.enter_context(listening_socket(settings.api.host, settings.api.port))
+        host, port = bound.getsockname()[:2]
+        url = settings.api.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        store = Store(conninfo, max_size=settings.store.pool)
+        await store.open()
+        stack.push_async_callback(store.aclose)
+        ctx = Context(store, engines(), secrets, Targets(), public_url=url.rstrip("/"))
+        stack.push_async_callback(ctx.targets.aclose)
+        for channel in channels.values():
+            if isinstance(channel, WebhookChannel):
+                stack.push_async_callback(channel.aclose)
+        offer = await offer_first_admin(ctx)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(ctx),
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=_STOP_S,
+                server_header=False,
+            )
+        )
+        # Signals are the caller's: uvicorn would end its own part alone.
+        server.capture_signals = _no_signals  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as group:
+            api = group.create_task(server.serve(sockets=[bound]), name="api")
+            jobs = group.create_task(
+                run_jobs(
+                    ctx,
+                    channels,
+                    concurrency=settings.workers,
+                    reconcile_every_s=settings.reconcile_every_s,
+                    sync_every_s=settings.sync_every_s,
+                ),
+                name="jobs",
+            )
+            try:
+                while not server.started and not api.done():
+                    await asyncio.sleep(0.01)
+                yield Running(ctx, url, offer)
+            finally:
+                server.should_exit = True
+                jobs.cancel()
+                with suppress(asyncio.CancelledError):
+                    await jobs
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    yield
+
+
+def _channels(settings: Settings, secrets: SecretStore) -> dict[str, Channel]:
+    channels: dict[str, Channel] = {}
+    if settings.webhooks:
+        channels["webhook"] = WebhookChannel(
+            tuple((hook.url, secrets.resolve(hook.secret, "webhook")) for hook in settings.webhooks)
+        )
+    smtp = settings.smtp
+    if smtp is not None:
+        channels["smtp"] = MailChannel(
+            host=smtp.host,
+            port=smtp.port,
+            sender=smtp.sender,
+            user=smtp.user,
+            password=secrets.resolve(smtp.password, "smtp") if smtp.password else None,
+            tls=smtp.tls,
+        )
+    return channels
+
+
+async def until_stopped() -> None:
+    """Wait for Ctrl-C or TERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await stopped.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def serve(settings: Settings, announce: Callable[[Running], Awaitable[None]]) -> None:
+    """Run Daypass until it is told to stop; without a store of yours, on one of its own."""
+    secrets = secret_store(settings)
+    async with AsyncExitStack() as stack:
+        if settings.store.url:
+            conninfo = secrets.resolve(settings.store.url, "store")
+        else:
+            conninfo = await stack.enter_async_context(embedded_store(settings.state_dir))
+        found = await stack.enter_async_context(running(settings, conninfo))
+        await announce(found)
+        await until_stopped()
