@@ -23,8 +23,20 @@ from daypass.domain.catalog import (
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
 
+NO_TAGS: Final[frozenset[str]] = frozenset()
 STORED_VIEWS: Final = frozenset({RelationKind.VIEW, RelationKind.MATERIALIZED_VIEW})
 """Kinds whose rows are computed by a query of the customer's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedColumn:
+    """A column with its tags; `linked` says that another column comes from it, or it from one."""
+
+    name: ColumnName
+    column: Column
+    tags: frozenset[str]
+    classified: bool
+    linked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +44,21 @@ class ClassifiedCatalog:
     """A catalog with its tags propagated; independent of any person, so it may be kept and shared.
 
     `column_edges` and `relation_edges` lead from data to what it comes from; `tags` are complete,
-    `own_relation_tags` only what people said. A column outside `classified` is unclassified.
+    `own_relation_tags` only what people said.
     """
 
     catalog: Catalog
     relations: Mapping[RelationName, Relation]
+    columns: Mapping[RelationName, tuple[ClassifiedColumn, ...]]
     column_edges: Mapping[ColumnName, frozenset[ColumnName]]
     relation_edges: Mapping[RelationName, frozenset[RelationName]]
-    column_tags: Mapping[ColumnName, frozenset[str]]
     relation_tags: Mapping[RelationName, frozenset[str]]
     own_relation_tags: Mapping[RelationName, frozenset[str]]
-    classified: frozenset[ColumnName]
+
+    @property
+    def column_tags(self) -> dict[ColumnName, frozenset[str]]:
+        """Return every column that has tags, with all of them."""
+        return {c.name: c.tags for columns in self.columns.values() for c in columns if c.tags}
 
 
 def classify(catalog: Catalog, tags: Tags) -> ClassifiedCatalog:
@@ -65,13 +81,29 @@ def classify(catalog: Catalog, tags: Tags) -> ClassifiedCatalog:
     return ClassifiedCatalog(
         catalog,
         relations,
+        _columns(catalog, tags, frozen_columns),
         frozen_columns,
         frozen_relations,
-        spread(frozen_columns, tags.columns),
         spread(frozen_relations, tags.relations),
         tags.relations,
-        _classified(catalog, tags),
     )
+
+
+def _columns(
+    catalog: Catalog, tags: Tags, edges: Mapping[ColumnName, frozenset[ColumnName]]
+) -> dict[RelationName, tuple[ClassifiedColumn, ...]]:
+    classified = _classified(catalog, tags)
+    all_tags = spread(edges, tags.columns)
+    linked = set(edges).union(*edges.values())
+    found = {}
+    for relation in catalog.relations:
+        columns = []
+        for column in relation.columns:
+            name = ColumnName(relation.name, column.name)
+            own = all_tags.get(name, NO_TAGS)
+            columns.append(ClassifiedColumn(name, column, own, name in classified, name in linked))
+        found[relation.name] = tuple(columns)
+    return found
 
 
 def _join(
@@ -175,9 +207,3 @@ def _circles(edges: Mapping[K, Iterable[K]]) -> Iterable[list[K]]:
                         if member == node:
                             break
                     yield circle
-
-
-def column_of(catalog: ClassifiedCatalog, name: ColumnName) -> Column | None:
-    """Return the column of that name, if there is one."""
-    relation = catalog.relations.get(name.relation)
-    return relation.column(name.name) if relation is not None else None

@@ -113,17 +113,15 @@ def explain_columns(
     unmasked = frozenset(resolution.unmask)
     traces = []
     for relation in resolution.scope.relations:
-        for column in relation.columns:
-            name = ColumnName(relation.name, column.name)
-            guard = guards.column(name)
+        for column, guard, known in zip(
+            relation.columns,
+            guards.columns(relation.name),
+            catalog.columns[relation.name],
+            strict=True,
+        ):
+            name = known.name
             why = f"the request unmasks it; else {guard.why}" if name in unmasked else guard.why
-            traces.append(
-                ColumnTrace(
-                    name,
-                    mask_text(column.mask) if column.mask is not None else "",
-                    column.rule,
-                    why,
-                    tuple(sorted(catalog.column_tags.get(name, frozenset()))),
-                )
-            )
+            mask = mask_text(column.mask) if column.mask is not None else ""
+            tags = tuple(sorted(known.tags))
+            traces.append(ColumnTrace(name, mask, column.rule, why, tags))
     return tuple(traces)

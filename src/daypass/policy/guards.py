@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daypass.domain.catalog import Column, ColumnName, Relation, RelationName
+from daypass.domain.catalog import ColumnName, Relation, RelationName
 from daypass.domain.masks import FullMask, Mask
 from daypass.domain.principal import Principal
 from daypass.domain.scope import LeftOut, LiteralValue, RowFilter
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.conditions import Condition, Situation, Truth
-from daypass.policy.derivation import STORED_VIEWS, ClassifiedCatalog, spread
+from daypass.policy.derivation import (
+    NO_TAGS,
+    STORED_VIEWS,
+    ClassifiedCatalog,
+    ClassifiedColumn,
+    spread,
+)
 from daypass.policy.facts import (
     DatabaseFacts,
     class_names,
@@ -22,7 +28,6 @@ from daypass.policy.facts import (
 )
 from daypass.policy.rules import UNCLASSIFIED_RULE, Policy, RowRule
 
-_NO_TAGS: frozenset[str] = frozenset()
 _LOCAL = ("relation.", "column.")
 
 
@@ -99,30 +104,40 @@ class Guards:
         self._catalog = catalog
         self._accepted = accepted
         self._answers = Answers(principal, database, classes)
-        self._own_columns: dict[ColumnName, ColumnGuard] = {}
+        self._local_names = frozenset[str]().union(
+            *(r.columns.uses | (r.reveal.uses if r.reveal else frozenset()) for r in policy.masking)
+        )
+        self._kept: dict[tuple[object, ...], ColumnGuard] = {}
+        self._own: dict[RelationName, tuple[ColumnGuard, ...]] = {}
         masked: dict[ColumnName, frozenset[tuple[Mask, str]]] = {}
-        for relation in catalog.relations.values():
-            local = relation_values(relation, catalog.relation_tags.get(relation.name, _NO_TAGS))
-            for column in relation.columns:
-                name = ColumnName(relation.name, column.name)
-                guard = self._own_column(name, column, local)
-                self._own_columns[name] = guard
-                # Being unclassified does not spread: it is what `classify` works out per column.
-                if guard.mask is not None and guard.rule not in (None, UNCLASSIFIED_RULE):
-                    masked[name] = frozenset({(guard.mask, guard.rule or "")})
+        for name, relation in catalog.relations.items():
+            local = relation_values(relation, catalog.relation_tags.get(name, NO_TAGS))
+            columns = catalog.columns[name]
+            guards = self._own[name] = tuple(self._own_guard(c, local) for c in columns)
+            for column, guard in zip(columns, guards, strict=True):
+                if column.linked and guard.mask is not None:
+                    masked[column.name] = frozenset({(guard.mask, guard.rule or "")})
         self._sources = spread(catalog.column_edges, masked)
         self._row_rules = self._match_row_rules()
 
-    def column(self, name: ColumnName) -> ColumnGuard:
-        """Return how a column of the catalog is shown.
+    def columns(self, relation: RelationName) -> tuple[ColumnGuard, ...]:
+        """Return how the columns of a relation of the catalog are shown, in their order.
 
         A column computed from others is never clearer than any of them: where they and its own rule
         differ in their masks, it is hidden entirely.
         """
-        own = self._own_columns[name]
-        if name not in self._catalog.column_edges:
-            return own
-        found = self._sources.get(name, frozenset())
+        return tuple(
+            self._derived(column, own) if column.name in self._catalog.column_edges else own
+            for column, own in zip(
+                self._catalog.columns[relation], self._own[relation], strict=True
+            )
+        )
+
+    def _derived(self, column: ClassifiedColumn, own: ColumnGuard) -> ColumnGuard:
+        found = self._sources.get(column.name, frozenset())
+        if column.classified:
+            # Somebody looked at this column itself, or at all it comes from.
+            found = frozenset(pair for pair in found if pair[1] != UNCLASSIFIED_RULE)
         masks = {mask for mask, _ in found} | ({own.mask} if own.mask is not None else set())
         others = sorted({rule for _, rule in found})
         if not masks or (own.mask is not None and masks == {own.mask}):
@@ -137,17 +152,25 @@ class Guards:
         return (
             bool(rows.filters)
             or rows.left_out is not None
-            or any(
-                self.column(ColumnName(relation.name, c.name)).mask is not None
-                for c in relation.columns
-            )
+            or any(guard.mask is not None for guard in self.columns(relation.name))
         )
 
-    def _own_column(
-        self, name: ColumnName, column: Column, relation_local: Mapping[str, object]
+    def _own_guard(
+        self, column: ClassifiedColumn, relation_local: Mapping[str, object]
     ) -> ColumnGuard:
-        tags = self._catalog.column_tags.get(name, _NO_TAGS)
-        local = {**relation_local, **column_values(column, tags)}
+        """Return the guard by the rules alone, kept by the values that the rules look at."""
+        local = column_values(column.column, column.tags)
+        local.update(relation_local)
+        key = (
+            column.classified,
+            *(_hashable(v) for n, v in local.items() if n in self._local_names),
+        )
+        guard = self._kept.get(key)
+        if guard is None:
+            guard = self._kept[key] = self._first_match(column, local)
+        return guard
+
+    def _first_match(self, column: ClassifiedColumn, local: Mapping[str, object]) -> ColumnGuard:
         for rule in self._policy.masking:
             truth = self._answers.ask(rule.columns, local)
             if truth is Truth.NO:
@@ -167,7 +190,7 @@ class Guards:
                         rule.mask, rule.name, f"reveal of {rule.name!r} cannot be evaluated: {why}"
                     )
             return ColumnGuard(rule.mask, rule.name, f"{rule.name!r} is the first that matches")
-        if self._policy.defaults.mask_unclassified and name not in self._catalog.classified:
+        if self._policy.defaults.mask_unclassified and not column.classified:
             return ColumnGuard(FullMask(), UNCLASSIFIED_RULE, "nobody has classified it yet")
         return ColumnGuard(None, None, "no masking rule matches")
 
@@ -175,7 +198,7 @@ class Guards:
         """Return the row rules (by index) that filter each relation or anything it comes from."""
         found = {
             relation.name: self._matching(
-                relation, self._catalog.relation_tags.get(relation.name, _NO_TAGS)
+                relation, self._catalog.relation_tags.get(relation.name, NO_TAGS)
             )
             for relation in self._catalog.relations.values()
         }
@@ -204,8 +227,8 @@ class Guards:
                     for source in self._catalog.relation_edges.get(relation.name, ())
                 )
             )
-            all_tags = self._catalog.relation_tags.get(relation.name, _NO_TAGS)
-            own_tags = self._catalog.own_relation_tags.get(relation.name, _NO_TAGS)
+            all_tags = self._catalog.relation_tags.get(relation.name, NO_TAGS)
+            own_tags = self._catalog.own_relation_tags.get(relation.name, NO_TAGS)
             own = self._matching(relation, own_tags) | (
                 self._matching(relation, all_tags) - sources
             )
@@ -226,7 +249,7 @@ class Guards:
 
     def _filters(self, relation: Relation, rules: frozenset[int]) -> RowGuard:
         filters = []
-        tags = self._catalog.relation_tags.get(relation.name, _NO_TAGS)
+        tags = self._catalog.relation_tags.get(relation.name, NO_TAGS)
         local = relation_values(relation, tags)
         for index in sorted(rules):
             rule = self._policy.row[index]

@@ -280,9 +280,8 @@ class _Resolving:
             self._left_out.append(rows.left_out)
             return None
         columns = []
-        for column in relation.columns:
+        for column, guard in zip(relation.columns, self._guards.columns(name), strict=True):
             full = ColumnName(name, column.name)
-            guard = self._guards.column(full)
             if guard.mask is not None and full in wanted:
                 unmasked.append(full)
                 columns.append(ScopedColumn(column.name))
