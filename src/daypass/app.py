@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 from psycopg import sql
 
-from daypass.api.application import create_app
+from daypass.api.app import create_app
 from daypass.domain.errors import Invalid, Unavailable
 from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries
