@@ -126,12 +126,12 @@ def sensitive_relations(facts: DatabaseFactsBundle) -> frozenset[RelationName]:
 def _examined(
     facts: DatabaseFactsBundle, sensitive: frozenset[RelationName], sync_error: str
 ) -> ExaminedDatabase:
-    columns = {ColumnName(r.name, c.name) for r in facts.catalog.relations for c in r.columns}
+    columns = [column for each in facts.classified.columns.values() for column in each]
     return ExaminedDatabase(
         name=facts.name,
         relations=len(facts.catalog.relations),
         columns=len(columns),
-        unclassified=len(columns - facts.classified.classified),
+        unclassified=sum(not column.classified for column in columns),
         sensitive=tuple(sorted(sensitive)),
         stale=stale_columns(facts.catalog, facts.tags),
         sync_error=sync_error,
