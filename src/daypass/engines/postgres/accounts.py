@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from psycopg import sql
 
@@ -17,6 +18,10 @@ from daypass.engines.postgres import names
 from daypass.engines.postgres.admin import AdminConnection, comment_on_role
 from daypass.engines.postgres.marks import Mark
 from daypass.engines.postgres.plan import PostgresPlan
+
+# What a crash of the server within the next half second would undo is of no use after it: the
+# sessions are gone, and nobody but this process knew the password.
+NOT_AWAITED: Final = sql.SQL("set local synchronous_commit = off")
 
 
 def new_password() -> Secret:
@@ -58,6 +63,7 @@ async def make_account(
         raise Invalid(f"{account!r} is no name of a session's account", code="invalid_account")
     name, role = sql.Identifier(account), sql.Identifier(plan.role)
     statements: list[sql.Composable] = [
+        NOT_AWAITED,
         # Born NOLOGIN; what follows in the same commit opens it, so no half of it is ever seen.
         sql.SQL("create role {} nologin inherit valid until {}").format(
             name, sql.Literal(_moment(valid_until))
@@ -82,7 +88,9 @@ async def end_login(connection: AdminConnection, account: str) -> None:
     """Take an account's login and password away for good."""
     await connection.run(
         "end login",
-        sql.SQL("alter role {} nologin password null").format(sql.Identifier(account)),
+        sql.SQL("{}; alter role {} nologin password null").format(
+            NOT_AWAITED, sql.Identifier(account)
+        ),
     )
 
 

@@ -197,7 +197,8 @@ class Admin:
                 application_name="daypass admin",
             ),
             autocommit=True,
-            prepare_threshold=None,
+            # The looks of a close come again and again; planning them costs more than running them.
+            prepare_threshold=2,
         )
         connection = AdminConnection(raw, self._on_step)
         if connection.has_membership_options:

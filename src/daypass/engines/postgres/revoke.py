@@ -24,10 +24,11 @@ BUDGET_S: Final = 10.0
 _PAUSES_S: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
 _HELD: Final = ("55P03", "40P01", "XX000")
 _DEPENDED_ON: Final = "2BP01"
+_GONE: Final = "42704"
 
 # One look at all there may be of an account. `prepared` are (gid, database, owner): until 15 a
-# session can also act as its scope's role. `databases` is where it owns or was granted anything; the empty
-# one stands for objects shared by all.
+# session can also act as its scope's role. `databases` is where it owns or was granted anything;
+# the empty one stands for objects shared by all. The next are memberships it gave to others.
 _LOOK: Final = """
 select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
   shobj_description(r.oid, 'pg_authid'),
@@ -42,6 +43,9 @@ select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timest
   array(select distinct coalesce(d.datname::text, '')
     from pg_shdepend as s left join pg_database as d on d.oid = s.dbid
     where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid order by 1),
+  array(select array[s.rolname::text, o.rolname::text] from pg_auth_members as m
+    join pg_roles as s on s.oid = m.roleid join pg_roles as o on o.oid = m.member
+    where m.grantor = r.oid order by 1),
   pg_has_role(current_user, r.oid, 'usage')
 from pg_roles as r where r.rolname = %s
 """
@@ -76,6 +80,7 @@ class _Seen:
     memberships: tuple[str, ...]
     prepared: tuple[tuple[str, str, str], ...]
     databases: tuple[str, ...]
+    granted: tuple[tuple[str, str], ...]
     usable: bool
 
     @property
@@ -88,6 +93,11 @@ class _Seen:
         """Say whether, besides, nothing could be done with it if somebody were in."""
         return self.shut and not (self.memberships or self.prepared)
 
+    @property
+    def bare(self) -> bool:
+        """Say whether the role can be dropped at once: nobody is in and nothing hangs on it."""
+        return not (self.backends or self.prepared or self.databases or self.granted)
+
     def remains(self, account: str) -> list[str]:
         """Say in words what is still there."""
         left = [f"the role {account}"]
@@ -95,6 +105,7 @@ class _Seen:
         left += [f"backend {pid}" for pid in self.backends]
         left += [f"membership in {role}" for role in self.memberships]
         left += [f"prepared transaction {gid} in {db}" for gid, db, _ in self.prepared]
+        left += [f"{member}'s membership in {role}" for role, member in self.granted]
         left += [f"objects or privileges in {db or 'no database'}" for db in self.databases]
         return left
 
@@ -113,6 +124,7 @@ class _Report:
     probes: tuple[str, ...] = ()
     missing: list[str] = field(default_factory=list)
     revoked: bool = False
+    taken_back: bool = False
     done: bool = False
 
 
@@ -187,21 +199,20 @@ class Revoker:
                 return seen
             await asyncio.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
             attempt += 1
-            if not seen.shut:
+            if seen.bare and await _drop(connection, seen, report):
+                continue
+            if not seen.shut or (seen.memberships and not report.revoked):
                 held = await _shut(connection, seen, report)
                 # An open ALTER of the session's on its own role ends with its backend; a prepared
                 # one has to be rolled back first.
                 if held and seen.prepared:
                     return seen
-                continue
-            if seen.prepared:
+            elif seen.prepared or seen.databases:
                 return seen
-            if seen.memberships and not report.revoked:
-                await _revoke(connection, seen, report)
-                continue
-            if seen.databases:
-                return seen
-            await _drop(connection, report)
+            elif seen.granted and not report.taken_back:
+                await _take_back(connection, seen, report)
+            else:
+                await _drop(connection, seen, report)
 
     async def _clear_databases(self, seen: _Seen, report: _Report) -> None:
         """Roll back and disown in each database what an account left there."""
@@ -233,7 +244,8 @@ async def _look(connection: AdminConnection, account: str) -> _Seen | None:
     rows = await connection.run("look", _LOOK, (account,))
     if not rows:
         return None
-    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, usable)] = rows
+    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, *more)] = rows
+    [granted, usable] = more
     return _Seen(
         oid=_integer(oid),
         can_login=bool(can_login),
@@ -246,12 +258,15 @@ async def _look(connection: AdminConnection, account: str) -> _Seen | None:
             for gid, database, owner in (_list(each) for each in _list(prepared))
         ),
         databases=tuple(str(each) for each in _list(databases)),
+        granted=tuple(
+            (str(role), str(member)) for role, member in (_list(each) for each in _list(granted))
+        ),
         usable=bool(usable),
     )
 
 
 async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bool:
-    """End the backends and the login; return whether a lock on the role was in the way."""
+    """End backends, login and memberships; return whether a lock on the role was in the way."""
     account = sql.Identifier(report.account)
     if not seen.usable:
         with_options = sql.SQL(" with inherit true, set true")
@@ -263,32 +278,53 @@ async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bo
     if seen.backends:
         report.terminated |= set(seen.backends)
         await terminate(connection, [report.account])
-    if seen.expired and not seen.can_login:
-        return False
     try:
         await connection.run(
             "expire account",
-            sql.SQL("alter role {} nologin password null valid until 'epoch'").format(account),
+            sql.SQL("; ").join(
+                [
+                    sql.SQL("alter role {} nologin password null valid until 'epoch'").format(
+                        account
+                    ),
+                    *_revocations(seen, account),
+                ]
+            ),
         )
     except psycopg.Error as error:
         if error.sqlstate in _HELD:
             return True
         raise
+    report.revoked = True
     return False
 
 
-async def _revoke(connection: AdminConnection, seen: _Seen, report: _Report) -> None:
-    """Revoke every membership; those of another grantor end with the role alone (from 16)."""
-    report.revoked = True
-    for role in seen.memberships:
+def _revocations(seen: _Seen, account: sql.Identifier) -> list[sql.Composable]:
+    """Return the revocation of each membership in a scope.
+
+    One that somebody else gave, in a role of the customer's, the admin may not even be allowed to
+    revoke; those end with the account, whoever gave them.
+    """
+    return [
+        sql.SQL("revoke {} from {}").format(sql.Identifier(role), account)
+        for role in seen.memberships
+        if names.scope_of_role(role) is not None
+    ]
+
+
+async def _take_back(connection: AdminConnection, seen: _Seen, report: _Report) -> None:
+    """Revoke the memberships an account gave to others.
+
+    From 16 `drop owned` does; until 15 they would stay, with a grantor that is no more.
+    """
+    report.taken_back = True
+    for role, member in seen.granted:
         try:
             await connection.run(
-                "revoke membership",
-                sql.SQL("revoke {} from {}").format(
-                    sql.Identifier(role), sql.Identifier(report.account)
-                ),
+                "take membership back",
+                sql.SQL("revoke {} from {}").format(sql.Identifier(role), sql.Identifier(member)),
             )
         except psycopg.errors.InsufficientPrivilege:
+            # A superuser's role: the proof will find it, and the receipt say so.
             continue
 
 
@@ -336,15 +372,25 @@ async def _give(connection: AdminConnection, account: sql.Identifier, heir: sql.
     )
 
 
-async def _drop(connection: AdminConnection, report: _Report) -> None:
+async def _drop(connection: AdminConnection, seen: _Seen, report: _Report) -> bool:
+    """Revoke and drop in one commit; return whether that went well.
+
+    The role's memberships by any grantor go with it.
+    """
+    account = sql.Identifier(report.account)
     try:
         await connection.run(
-            "drop account", sql.SQL("drop role {}").format(sql.Identifier(report.account))
+            "drop account",
+            sql.SQL("; ").join(
+                [*_revocations(seen, account), sql.SQL("drop role {}").format(account)]
+            ),
         )
     except psycopg.Error as error:
         # What has come in between is seen by the next look.
-        if error.sqlstate not in (*_HELD, _DEPENDED_ON, "42704"):
-            raise
+        if error.sqlstate in (*_HELD, _DEPENDED_ON, _GONE):
+            return False
+        raise
+    return True
 
 
 async def _prove(connection: AdminConnection, report: _Report) -> None:

@@ -194,6 +194,7 @@ class _Reader:
 
     def _begin(self, columns: list[tuple[str, int]]) -> None:
         self.columns, self.rows, self.truncated, self._more = columns, [], False, True
+        self.command, self.row_count = "", 0
 
     def _keep(self, rows: list[tuple[str | None, ...]]) -> None:
         room = self._max_rows - len(self.rows)
@@ -232,11 +233,17 @@ class _Reader:
             for row in range(wanted)
         ]
         self.truncated = self.truncated or wanted < result.ntuples
+        self._note_command(result)
 
     def _end(self, result: pq.abc.PGresult) -> None:
         self._more = False
-        self.command = (result.command_status or b"").decode("utf-8", "replace")
-        self.row_count = result.command_tuples or 0
+        self._note_command(result)
+
+    def _note_command(self, result: pq.abc.PGresult) -> None:
+        # libpq tells it with the last chunk, or with the end when that has no row.
+        if result.command_status:
+            self.command = result.command_status.decode("utf-8", "replace")
+            self.row_count = result.command_tuples or 0
 
     def _take_error(self, result: pq.abc.PGresult) -> None:
         def field(which: pq.DiagnosticField) -> str:
@@ -244,7 +251,6 @@ class _Reader:
 
         self._begin([])
         self._more = False
-        self.command, self.row_count = "", 0
         self.sqlstate = field(pq.DiagnosticField.SQLSTATE) or _ENDED
         message = field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.get_error_message()
         detail = field(pq.DiagnosticField.MESSAGE_DETAIL)
