@@ -292,12 +292,18 @@ class _Reader:
         return _union(found)
 
     def _window(self, over: object, scope: _Scope) -> Origin:
-        if not isinstance(over, dict):
-            return NOTHING
-        found = [self._expression(over, scope)]
-        name = string(over, "refname") or string(over, "name")
-        if name and name in scope.windows:
-            found.append(self._window(scope.windows[name], scope))
+        """Return where a window's order and partitions come from; it may rest on named ones."""
+        found: list[Origin] = []
+        name = ""
+        if isinstance(over, dict):
+            found.append(self._expression(over, scope))
+            name = string(over, "refname") or string(over, "name")
+        for _ in range(len(scope.windows)):
+            window = scope.windows.get(name)
+            if window is None:
+                break
+            found.append(self._expression(window, scope))
+            name = string(window, "refname")
         return _union(found)
 
     def _column(self, fields: list[Node], scope: _Scope) -> Origin:
