@@ -34,4 +34,8 @@ select timestamptz '2026-11-01 00:00+00' + make_interval(mins => i * 3),
   case when i % 9 = 0 then 'visitor' || i || '@freemail.example' end
 from generate_series(1, 2000) as i;
 
+-- Somebody wanted a dashboard to work at once: every login of the instance reads who looked at what.
+-- No grant on this database can keep that from a session, so none opens until an owner mends it.
+grant select on public.page_views to public;
+
 analyze public.daily_sales, public.page_views;
