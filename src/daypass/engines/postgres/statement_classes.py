@@ -36,51 +36,22 @@ from daypass.engines.postgres.session_guards import (
     TWO_PHASE_GUARD,
     variable_guard,
 )
+from daypass.engines.postgres.statement_kinds import (
+    ADMIN_OBJECTS,
+    CLASS_OF_KIND,
+    NO_WRITE,
+    RELATION_OBJECTS,
+    SYSTEM_SCHEMAS,
+    TWO_PHASE,
+    names_own_role,
+    runs_its_statement,
+)
 from daypass.engines.postgres.statement_walk import (
     StatementWalk,
     Use,
     is_temporary,
     literal_values,
     relation_of,
-)
-
-SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
-
-_NO_WRITE: Final = frozenset({StatementClass.SELECT, StatementClass.EXPORT, StatementClass.EXPLAIN})
-_ADMIN_OBJECTS: Final = frozenset(
-    {
-        "OBJECT_ACCESS_METHOD",
-        "OBJECT_DATABASE",
-        "OBJECT_EVENT_TRIGGER",
-        "OBJECT_EXTENSION",
-        "OBJECT_FDW",
-        "OBJECT_FOREIGN_SERVER",
-        "OBJECT_LANGUAGE",
-        "OBJECT_POLICY",
-        "OBJECT_PUBLICATION",
-        "OBJECT_ROLE",
-        "OBJECT_SUBSCRIPTION",
-        "OBJECT_TABLESPACE",
-        "OBJECT_TRANSFORM",
-        "OBJECT_USER_MAPPING",
-    }
-)
-_RELATIONS: Final = frozenset(
-    {
-        "OBJECT_FOREIGN_TABLE",
-        "OBJECT_INDEX",
-        "OBJECT_MATVIEW",
-        "OBJECT_SEQUENCE",
-        "OBJECT_TABLE",
-        "OBJECT_VIEW",
-    }
-)
-_TWO_PHASE: Final = frozenset(
-    {"TRANS_STMT_PREPARE", "TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED"}
-)
-_FALSE: Final = frozenset({"false", "off", "0"})
-_ROLE_ITSELF: Final = frozenset(
-    {"ROLESPEC_CURRENT_USER", "ROLESPEC_CURRENT_ROLE", "ROLESPEC_SESSION_USER"}
 )
 
 
@@ -130,7 +101,7 @@ class _Classifier:
         if handle is not None:
             handle(self, kind, node)
         else:
-            self.define(kind, node, _CLASS_OF_KIND.get(kind, StatementClass.ADMIN))
+            self.define(kind, node, CLASS_OF_KIND.get(kind, StatementClass.ADMIN))
 
     def query(self, kind: str, node: Node) -> None:
         """Read SELECT, VALUES, TABLE or a write."""
@@ -144,7 +115,7 @@ class _Classifier:
         """Read a definition; nothing in it is spliced."""
         self.walk.bare.add(statement_class)
         self.walk.visit_definition(node, statement_class)
-        if _names_own_role(node):
+        if names_own_role(node):
             self.walk.object_to(OWN_ROLE_GUARD)
 
     def function(self, kind: str, node: Node) -> None:
@@ -176,7 +147,7 @@ class _Classifier:
         """Read EXPLAIN: without ANALYZE nothing runs, with it everything does."""
         kind, inner = unwrap(child(node, "query") or {})
         self.classify(kind, inner)
-        if _analyzes(items(node, "options")):
+        if runs_its_statement(items(node, "options")):
             self.analyzes = True
         else:
             self.plan_only = True
@@ -217,9 +188,9 @@ class _Classifier:
     def drop(self, kind: str, node: Node) -> None:
         """Read DROP of anything but roles and databases."""
         removed = string(node, "removeType")
-        if removed in _ADMIN_OBJECTS:
+        if removed in ADMIN_OBJECTS:
             self.define(kind, node, StatementClass.ADMIN)
-        elif removed in _RELATIONS:
+        elif removed in RELATION_OBJECTS:
             for each in items(node, "objects"):
                 parts = strings(items(child(each, "List") or {}, "items"))
                 if parts:
@@ -239,7 +210,7 @@ class _Classifier:
         match node.get("objtype"):
             case "OBJECT_COLUMN" | "OBJECT_TRIGGER" | "OBJECT_RULE" | "OBJECT_TABCONSTRAINT":
                 self._on_relation(parts[:-1])
-            case objtype if objtype in _RELATIONS:
+            case objtype if objtype in RELATION_OBJECTS:
                 self._on_relation(parts)
 
     def _on_relation(self, parts: tuple[str, ...]) -> None:
@@ -250,7 +221,7 @@ class _Classifier:
     def rename(self, kind: str, node: Node) -> None:
         """Read RENAME, SET SCHEMA and OWNER TO."""
         renamed = string(node, "renameType") or string(node, "objectType")
-        admin = kind == "AlterOwnerStmt" or renamed in _ADMIN_OBJECTS
+        admin = kind == "AlterOwnerStmt" or renamed in ADMIN_OBJECTS
         self.define(kind, node, StatementClass.ADMIN if admin else StatementClass.DDL)
         if renamed == "OBJECT_ROLE" and string(node, "subname").startswith(OWN_ROLES):
             self.walk.object_to(OWN_ROLE_GUARD)
@@ -326,7 +297,7 @@ class _Classifier:
 
     def transaction(self, _kind: str, node: Node) -> None:
         """Read transaction control; what outlives the session is not allowed."""
-        if string(node, "kind") in _TWO_PHASE:
+        if string(node, "kind") in TWO_PHASE:
             self.walk.bare.add(StatementClass.ADMIN)
             self.walk.object_to(TWO_PHASE_GUARD)
 
@@ -360,15 +331,15 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
     classifier = _Classifier()
     classifier.classify(statement.kind, statement.node)
     walk = classifier.walk
-    if any(each not in _NO_WRITE and name.schema in SYSTEM_SCHEMAS for name, each in walk.uses):
+    if any(each not in NO_WRITE and name.schema in SYSTEM_SCHEMAS for name, each in walk.uses):
         walk.bare.add(StatementClass.ADMIN)
     uses = walk.uses | {(name, StatementClass.UPDATE) for name in walk.locked}
     piece = source[statement.start : statement.end].decode("utf-8")
     facts = StatementFacts(
         text=piece,
         classes=frozenset(walk.bare).union(each for _, each in uses),
-        read=frozenset(name for name, each in walk.uses if each in _NO_WRITE),
-        written=frozenset(name for name, each in walk.uses if each not in _NO_WRITE),
+        read=frozenset(name for name, each in walk.uses if each in NO_WRITE),
+        written=frozenset(name for name, each in walk.uses if each not in NO_WRITE),
         functions=frozenset(walk.functions),
         command=command_tag(statement.kind, statement.node),
         fingerprint=fingerprint_of(piece),
@@ -388,75 +359,6 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
         copies=classifier.copies,
     )
 
-
-def _analyzes(options: list[Node]) -> bool:
-    """Say whether EXPLAIN runs its statement: any ANALYZE that is not plainly off counts."""
-    for option in options:
-        element = child(option, "DefElem") or {}
-        if string(element, "defname").lower() != "analyze":
-            continue
-        argument = child(element, "arg")
-        if argument is None:
-            return True
-        _, value = unwrap(argument)
-        text = string(value, "sval") or str(integer(value, "ival"))
-        if text.lower() not in _FALSE or "fval" in value:
-            return True
-    return False
-
-
-def _names_own_role(node: Node) -> bool:
-    """Say whether a definition is about the session's own role or one that Daypass made."""
-    role = node.get("role")
-    if isinstance(role, str) and role.startswith(OWN_ROLES):
-        return True
-    stack: list[object] = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, list):
-            stack.extend(current)
-        elif isinstance(current, dict):
-            if current.get("roletype") in _ROLE_ITSELF:
-                return True
-            for key in ("rolename", "priv_name"):
-                if string(current, key).startswith(OWN_ROLES):
-                    return True
-            stack.extend(v for v in current.values() if isinstance(v, (dict, list)))
-    return False
-
-
-_CLASS_OF_KIND: Final = dict.fromkeys(
-    (
-        "AlterCollationStmt",
-        "AlterDomainStmt",
-        "AlterEnumStmt",
-        "AlterFunctionStmt",
-        "AlterObjectDependsStmt",
-        "AlterOpFamilyStmt",
-        "AlterOperatorStmt",
-        "AlterSeqStmt",
-        "AlterStatsStmt",
-        "AlterTSConfigurationStmt",
-        "AlterTSDictionaryStmt",
-        "AlterTypeStmt",
-        "CompositeTypeStmt",
-        "CreateCastStmt",
-        "CreateConversionStmt",
-        "CreateDomainStmt",
-        "CreateEnumStmt",
-        "CreateForeignTableStmt",
-        "CreateOpClassStmt",
-        "CreateOpFamilyStmt",
-        "CreateRangeStmt",
-        "CreateStatsStmt",
-        "DefineStmt",
-        "RefreshMatViewStmt",
-        "RuleStmt",
-        "ViewStmt",
-    ),
-    StatementClass.DDL,
-)
-"""Definitions; every kind that is named nowhere is `admin`."""
 
 _KINDS: Final[dict[str, Callable[[_Classifier, str, Node], None]]] = {
     "AlterObjectSchemaStmt": _Classifier.rename,

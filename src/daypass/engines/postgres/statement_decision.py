@@ -17,7 +17,8 @@ from daypass.domain.statement_class import GATEWAY_TIMED, StatementClass
 from daypass.engines.contract import PreparedText
 from daypass.engines.postgres.function_classes import reads_nothing_of_the_customers
 from daypass.engines.postgres.session_guards import SENSITIVE_CATALOGS
-from daypass.engines.postgres.statement_classes import SYSTEM_SCHEMAS, Analysis
+from daypass.engines.postgres.statement_classes import Analysis
+from daypass.engines.postgres.statement_kinds import NO_WRITE, SYSTEM_SCHEMAS
 from daypass.engines.postgres.text_cache import TextCache
 
 _LOOKING: Final = frozenset({StatementClass.SELECT, StatementClass.EXPLAIN})
@@ -151,7 +152,7 @@ def _deny_relations(
     asked = set(analysis.bare)
     missing: dict[RelationName, set[StatementClass]] = {}
     lacking: dict[RelationName, set[StatementClass]] = {}
-    looks_only = asked <= _LOOKING
+    looks_only = asked <= _LOOKING and not analysis.made
     for name, needed in sorted(analysis.uses):
         place, full = scope.place(name, temporary)
         match place:
@@ -169,6 +170,7 @@ def _deny_relations(
                 if needed not in _LOOKING:
                     looks_only = False
                     asked.add(needed)
+                if needed not in NO_WRITE:
                     asked.add(StatementClass.ADMIN)
             case Place.TEMPORARY:
                 pass
