@@ -9,7 +9,7 @@ from typing import Final
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Unauthenticated
 from daypass.domain.ids import PrincipalId
-from daypass.domain.principal import Principal, PrincipalKind
+from daypass.domain.principal import PrincipalKind
 from daypass.domain.secret import Secret
 from daypass.operations.context import Context
 from daypass.operations.login_throttle import CountedTry, count_try, forgive
@@ -22,6 +22,7 @@ from daypass.operations.password_hashing import (
 )
 from daypass.store import entries, logins, passwords, principals
 from daypass.store.database import Tx
+from daypass.store.principals import StoredPrincipal
 
 VALID_FOR: Final = timedelta(hours=12)
 IDLE_FOR: Final = timedelta(hours=1)
@@ -31,7 +32,7 @@ IDLE_FOR: Final = timedelta(hours=1)
 class StartedLogin:
     """A login just started; both secrets are handed out this once."""
 
-    principal: Principal
+    stored: StoredPrincipal
     cookie: Secret
     csrf: Secret
     expires_at: datetime
@@ -72,7 +73,7 @@ async def log_in(
 
 
 async def start_login(
-    tx: Tx, principal: Principal, *, address: str, application: str, replaces: Secret | None
+    tx: Tx, person: StoredPrincipal, *, address: str, application: str, replaces: Secret | None
 ) -> StartedLogin:
     """Start a login for a held, active person who has just proved who they are."""
     if replaces is not None:
@@ -83,7 +84,7 @@ async def start_login(
     cookie, csrf = one_time_value(), one_time_value()
     login = await logins.add_login(
         tx,
-        principal.id,
+        person.id,
         cookie_digest=digest_of(cookie),
         csrf_digest=digest_of(csrf),
         address=address,
@@ -94,13 +95,13 @@ async def start_login(
         tx,
         Entry(
             EntryKind.LOGIN_STARTED,
-            actor_id=principal.id,
+            actor_id=person.id,
             address=address,
             application=application,
             content={"login": login.id},
         ),
     )
-    return StartedLogin(principal, cookie, csrf, login.expires_at)
+    return StartedLogin(person, cookie, csrf, login.expires_at)
 
 
 async def _start_after_password(
@@ -125,11 +126,11 @@ async def _start_after_password(
         await passwords.replace_verifier(tx, principal_id, verifier, stronger)
     await forgive(tx, counted)
     return await start_login(
-        tx, person.principal, address=address, application=application, replaces=replaces
+        tx, person, address=address, application=application, replaces=replaces
     )
 
 
-def _may_sign_in(found: principals.StoredPrincipal) -> bool:
+def _may_sign_in(found: StoredPrincipal) -> bool:
     return found.active and found.kind == PrincipalKind.PERSON
 
 

@@ -57,6 +57,12 @@ async def show_principal(ctx: Context, actor: Actor, principal_id: PrincipalId) 
     raise NotFound(f"there is no principal {principal_id}", code="principal_not_found")
 
 
+async def show_self(ctx: Context, actor: Actor) -> StoredPrincipal:
+    """Show the actor; any access token may know whose it is."""
+    async with ctx.store.snapshot() as tx:
+        return await principals.get_stored(tx, actor.id)
+
+
 async def list_groups(ctx: Context, actor: Actor, *, after: str, limit: int) -> tuple[Group, ...]:
     """List groups; anybody may know their names, which policy and denials mention."""
     require_capability(actor, Capability.READ)
