@@ -15,7 +15,7 @@ from daypass.operations.context import Context, require_role
 from daypass.operations.database_owner import managed_database
 from daypass.operations.end_grants import LIVE, end_grants_on
 from daypass.operations.entry_by import entry_by
-from daypass.store import databases, entries, grants, plans, requests
+from daypass.store import databases, entries, grants, plans, policies, requests
 from daypass.store.database import Tx
 from daypass.store.databases import Database
 from daypass.store.processes import Hint, tell
@@ -38,6 +38,8 @@ async def remove_database(
         await end_everything(tx, actor, (database,), reason)
     problems = await close_everything(ctx, (database,))
     async with ctx.store.transaction() as tx:
+        # Decisions under way end first, and no other begins: none makes a grant unseen below.
+        await policies.lock_head(tx)
         database = await managed_database(tx, database_id)
         await require_closed(tx, (database,), problems, force=force)
         await forget_database(tx, actor, database, reason, force=force)

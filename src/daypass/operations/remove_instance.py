@@ -15,7 +15,7 @@ from daypass.operations.remove_database import (
     require_closed,
     require_reason,
 )
-from daypass.store import databases, entries, instances
+from daypass.store import databases, entries, instances, policies
 from daypass.store.database import Tx
 from daypass.store.instances import Instance
 
@@ -36,6 +36,8 @@ async def remove_instance(
         await end_everything(tx, actor, managed, reason)
     problems = await close_everything(ctx, managed)
     async with ctx.store.transaction() as tx:
+        # Decisions under way end first, and no other begins: none makes a grant unseen below.
+        await policies.lock_head(tx)
         instance = await _lock(tx, instance_id)
         managed = await databases.list_databases(tx, instance_id=instance_id)
         await require_closed(tx, managed, problems, force=force)

@@ -62,14 +62,14 @@ async def sync_catalog(ctx: Context, actor: Actor | None, database_id: DatabaseI
             catalog = await target.read_catalog(before.name)
         except Error as error:
             async with ctx.store.transaction() as tx:
-                await databases.record_sync(tx, database_id, None, error.message)
                 await instances.record_contact(tx, before.instance_id, error.message)
+                await databases.record_sync(tx, database_id, None, error.message)
             raise
         async with ctx.store.transaction() as tx:
+            await instances.record_contact(tx, before.instance_id)
             now = await managed_database(tx, database_id)
             # Somebody else stored a reading while this one was made: which is newer, nobody knows.
             if now.catalog_version == before.catalog_version:
-                await instances.record_contact(tx, before.instance_id)
                 return await record_catalog(tx, actor, database_id, catalog)
     raise Conflict(
         f"the catalog of {before.path} is being read by others at the same time",

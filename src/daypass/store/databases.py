@@ -64,8 +64,12 @@ async def get_database(tx: Tx, database_id: DatabaseId) -> Database | None:
 
 
 async def lock_database(tx: Tx, database_id: DatabaseId) -> Database | None:
-    """Return a database and keep others from changing it until the transaction ends."""
-    await tx.execute("select from database where id = %s for update", (database_id,))
+    """Return a database and keep others from changing it until the transaction ends.
+
+    Rows that refer to it can still be added: whoever does so may hold what this transaction waits
+    for next.
+    """
+    await tx.execute("select from database where id = %s for no key update", (database_id,))
     return await get_database(tx, database_id)
 
 

@@ -76,9 +76,14 @@ async def get_instance(tx: Tx, instance_id: InstanceId) -> Instance | None:
 
 
 async def lock_instance(tx: Tx, instance_id: InstanceId) -> Instance | None:
-    """Return an instance and keep others from changing it until the transaction ends."""
+    """Return an instance and keep others from changing it until the transaction ends.
+
+    Whoever locks databases of it as well locks the instance first.
+    """
     async with tx.cursor(row_factory=class_row(Instance)) as cursor:
-        await cursor.execute("select * from instance where id = %s for update", (instance_id,))
+        await cursor.execute(
+            "select * from instance where id = %s for no key update", (instance_id,)
+        )
         return await cursor.fetchone()
 
 
