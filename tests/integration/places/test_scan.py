@@ -17,6 +17,7 @@ from daypass.engines.contract import StandingLogin
 from daypass.operations.database_facts import DatabaseFactsBundle, load_facts
 from daypass.operations.draft_policy import draft_policy
 from daypass.operations.scan_instance import scan_instance
+from daypass.policy.check import Known, Severity, check_policy
 from daypass.policy.decide import decide
 from daypass.policy.facts import RequestFacts
 from daypass.policy.load import load_policy
@@ -119,10 +120,13 @@ async def test_hostile_names_still_make_a_policy_that_loads(place: Place) -> Non
             replace(relation, readers=tuple(names)) for relation in facts.catalog.relations
         ),
     )
-    text = draft_policy('pr"od', [login(name) for name in names], {'s"h\nop': catalog})
+    logins = [login(name, kind) for name in names for kind in ("human", "program")]
+    text = draft_policy('pr"od', logins, {'s"h\nop': catalog})
     policy = load_policy({"d.yaml": text})
     assert len(policy.profiles) == len(names)
     assert yaml.safe_load(text).keys() == {"defaults", "profiles", "access"}
+    errors = [f for f in check_policy(policy, Known(), NOW) if f.severity is Severity.ERROR]
+    assert not errors
     assert _outcome(policy, facts, "x", PrincipalKind.PERSON, policy.profiles[0].name) is (
         Outcome.DENIED
     )
