@@ -165,7 +165,7 @@ def _forget(cluster: Cluster) -> None:
 
 @pytest.fixture
 def instance(target_cluster: Cluster) -> Iterator[Cluster]:
-    """Return a server with the customer's owner role and Daypass's admin, and nothing else after."""
+    """Return a server with the owner's role and Daypass's admin; all roles are dropped after."""
     with psycopg.connect(target_cluster.conninfo("postgres"), autocommit=True) as connection:
         connection.execute(
             sql.SQL(
