@@ -19,7 +19,9 @@ from daypass.policy.fields import did_you_mean
 from daypass.store import entries, exposures
 from daypass.store.database import Tx
 
-INSTANCE_WIDE = frozenset({"standing_login", "admin_rights", "server_setting"})
+INSTANCE_WIDE = frozenset(
+    {"standing_login", "standing_privilege", "admin_rights", "server_setting"}
+)
 """Codes of exposures that concern a whole instance: only an admin accepts those."""
 
 

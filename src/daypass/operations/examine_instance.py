@@ -146,7 +146,10 @@ def _findings(
         wide = exposure.code in INSTANCE_WIDE
         # What one database shows is its own, and accepted there alone.
         key = exposure.key if wide else f"{database} {exposure.key}"
-        _, names = shown.setdefault(key, (exposure, []))
+        known, names = shown.setdefault(key, (exposure, []))
+        if _ORDER[exposure.severity] < _ORDER[known.severity]:
+            # One login reaches more in one database than in another.
+            shown[key] = (exposure, names)
         if database and database not in names and not wide:
             names.append(database)
     findings = []
