@@ -34,7 +34,7 @@ async def review_break_glass(
         grant = await grants.lock_grant(tx, grant_id)
         if grant is None:
             raise no_such("grant", grant_id)
-        named = await _is_named(tx, actor, grant)
+        named = await may_review(tx, actor, grant)
         if not named and not await may_look(tx, actor, grant.principal_id, grant.database_id):
             raise no_such("grant", grant_id)
         if not grant.break_glass or grant.review is None:
@@ -72,7 +72,8 @@ async def review_break_glass(
         )
 
 
-async def _is_named(tx: Tx, actor: Actor, grant: GrantRow) -> bool:
+async def may_review(tx: Tx, actor: Actor, grant: GrantRow) -> bool:
+    """Say whether a break-glass grant's rule names the actor to judge it; admins always may."""
     if actor.has_role(DaypassRole.ADMIN):
         return True
     if grant.review is None or not actor.principal.active:
