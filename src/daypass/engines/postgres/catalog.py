@@ -131,7 +131,8 @@ def _facts(reading: _Reading) -> dict[str, str]:
     """Return the further facts; those that are lists are JSON.
 
     `definers_used_by` lists pairs of a SECURITY DEFINER function and the operator, cast or
-    aggregate that runs it unnamed; `default_public` what PUBLIC gets on objects yet to be made.
+    aggregate that runs it unnamed, `trigger_definers` those only a trigger can run;
+    `default_public` says what PUBLIC gets on objects yet to be made.
     """
     facts = reading.facts
     invoker = [f"{row[1]}.{row[2]}" for row in reading.relations if row[12]]
@@ -144,6 +145,7 @@ def _facts(reading: _Reading) -> dict[str, str]:
         "extensions": facts[6],
         "default_public": facts[7],
         "definers_used_by": facts[8],
+        "trigger_definers": facts[10],
         "security_invoker_views": json.dumps(invoker),
     }
 

@@ -47,4 +47,10 @@ select
         )
     ) as f
   ),
-  has_table_privilege('pg_catalog.pg_authid', 'select')
+  has_table_privilege('pg_catalog.pg_authid', 'select'),
+  -- Functions nobody can call by themselves: only a trigger runs them.
+  (
+    select coalesce(json_agg(p.oid::regprocedure::text order by 1), '[]')::text
+    from pg_proc as p
+    where p.prosecdef and p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
+  )

@@ -31,7 +31,7 @@ left join lateral (
     where t.attrelid = c.oid and t.attacl is not null and not t.attisdropped
   ) as g
   left join pg_roles as r
-    on r.oid = g.grantee and g.grantee <> c.relowner and not starts_with(r.rolname, 'dp_')
+    on r.oid = g.grantee and g.grantee <> c.relowner and r.rolname !~ '^dp_(s_|g_|views$)'
 ) as acl on true
 where c.relkind in ('r', 'p', 'v', 'm', 'f')
   and n.nspname not in ('pg_catalog', 'information_schema', 'daypass')

@@ -8,7 +8,7 @@ select
   array(
     select distinct m.rolname::text
     from pg_auth_members as g join pg_roles as m on m.oid = g.member
-    where g.roleid = r.oid and not starts_with(m.rolname, 'dp_')
+    where g.roleid = r.oid and m.rolname !~ '^dp_(s_|g_|views$)'
     order by 1
   ),
   case
@@ -24,12 +24,12 @@ select
     else to_char(r.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end
 from pg_roles as r
 cross join (select rolsuper, rolcreaterole from pg_roles where rolname = current_user) as me
-where not starts_with(r.rolname, 'dp_')
+where r.rolname !~ '^dp_(s_|g_|views$)'
   and (
     not starts_with(r.rolname, 'pg_')
     or exists (
       select from pg_auth_members as g join pg_roles as m on m.oid = g.member
-      where g.roleid = r.oid and not starts_with(m.rolname, 'dp_')
+      where g.roleid = r.oid and m.rolname !~ '^dp_(s_|g_|views$)'
         and not starts_with(m.rolname, 'pg_')
     )
   )

@@ -1,0 +1,94 @@
+"""Read a few rows of a relation, to suggest tags; nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from psycopg import AsyncConnection, errors, sql
+
+from daypass.domain.catalog import RelationName
+from daypass.engines.postgres.quoting import relation_identifier
+
+_MOST_ROWS: Final = 1000
+_MOST_CHARACTERS: Final = 2000
+_SCATTERED_FROM: Final = 50_000
+_SETTINGS: Final = (
+    "set transaction read only",
+    "set local search_path = pg_catalog, pg_temp",
+    "set local statement_timeout = '2s'",
+    "set local lock_timeout = '500ms'",
+    # An error instead of a policy: a policy would run the customer's code as the admin.
+    "set local row_security = off",
+)
+_FACTS: Final = """
+select c.relkind::text, c.reltuples::float8
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = %s
+"""
+
+
+async def sample(
+    conn: AsyncConnection[Any], relation: RelationName, columns: Sequence[str], rows: int
+) -> tuple[tuple[str | None, ...], ...]:
+    """Read up to `rows` rows of some columns as text, each value cut to 2,000 characters.
+
+    From all over a large table, else the first there are. Nothing comes of a view or a foreign
+    table, of what the admin may not read or what takes over two seconds: no code of the customer's
+    runs with the admin's rights. The connection must be idle.
+    """
+    rows = max(0, min(rows, _MOST_ROWS))
+    if not columns or not rows:
+        return ()
+    try:
+        async with conn.transaction(), conn.cursor() as cursor:
+            for setting in _SETTINGS:
+                await cursor.execute(setting)
+            await cursor.execute(_FACTS, (relation.schema, relation.name))
+            facts = await cursor.fetchone()
+            if facts is None or facts[0] not in ("r", "p", "m"):
+                return ()
+            found = []
+            if facts[1] >= _SCATTERED_FROM:
+                share = sql.SQL(" tablesample system ({})").format(
+                    sql.Literal(min(100.0, max(0.001, 300 * rows / facts[1])))
+                )
+                found = await _read(cursor, relation, columns, rows, share)
+            if len(found) < rows:
+                found = await _read(cursor, relation, columns, rows, sql.SQL(""))
+            return tuple(found)
+    except (
+        errors.InsufficientPrivilege,
+        errors.QueryCanceled,
+        errors.LockNotAvailable,
+        errors.UndefinedColumn,
+        errors.ObjectNotInPrerequisiteState,
+    ):
+        return ()
+
+
+async def _read(
+    cursor: Any,
+    relation: RelationName,
+    columns: Sequence[str],
+    rows: int,
+    share: sql.Composable,
+) -> list[tuple[str | None, ...]]:
+    await cursor.execute(
+        sql.SQL("select {} from {}{} limit {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            relation_identifier(relation),
+            share,
+            sql.Literal(rows),
+        )
+    )
+    result = cursor.pgresult
+    # As the server writes them: a cast to text could be a function of the customer's.
+    return [
+        tuple(_text(result.get_value(row, at)) for at in range(result.nfields))
+        for row in range(result.ntuples)
+    ]
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")[:_MOST_CHARACTERS]
