@@ -93,7 +93,9 @@ _LITERALS = re.compile(_LITERAL)
 _IN_NAME = re.compile(rf"{_LITERAL}\s+in\s+{_NAME}")
 _NAME_IS = re.compile(rf"{_NAME}\s*(?:==\s*{_LITERAL}|\.(?:startsWith|contains)\({_LITERAL}\))")
 _NAME_ONE_OF = re.compile(rf"{_NAME}\s*(?:==|in)\s*{_LIST}")
-_EXISTS = re.compile(rf"{_NAME}\.exists\(\s*(\w+)\s*,([^()]*(?:\([^()]*\))?[^()]*)\)")
+_EXISTS = re.compile(
+    rf"{_NAME}\.(?:exists|all|exists_one)\(\s*(\w+)\s*,([^()]*(?:\([^()]*\))?[^()]*)\)"
+)
 _ALL_IN = re.compile(rf"{_NAME}\.all\(\s*\w+\s*,\s*\w+\s+in\s+{_LIST}")
 _MAP_IS = re.compile(rf"{_MAP}\s*==\s*{_LITERAL}")
 _MAP_ONE_OF = re.compile(rf"{_MAP}\s+in\s+{_LIST}")

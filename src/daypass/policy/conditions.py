@@ -180,6 +180,7 @@ _MAP_ACCESS = re.compile(
 )
 _CONSTANT_CALL = re.compile(r"""\b(?:duration|timestamp)\s*\(\s*("[^"\\]*"|'[^'\\]*')\s*\)""")
 _CONSTANT_PATTERN = re.compile(r"""\.\s*matches\s*\(\s*(r?(?:"[^"]*"|'[^']*'))\s*\)""")
+_HARD_TEXTS = re.compile(r"""\\|\"{3}|'{3}|//""")
 _LITERAL = re.compile(r"""r?("([^"\\\n]|\\.)*"|'([^'\\\n]|\\.)*')""")
 
 
@@ -205,12 +206,15 @@ def compile_condition(scalar: Scalar, subject: Subject, problems: Problems) -> C
         return None
     if not _constants_hold(scalar, problems):
         return None
-    uses = frozenset(
-        name
-        for name in NAMES[subject]
-        if re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", text)
-    )
-    return Condition(text, subject, scalar.place, uses, program)
+    return Condition(text, subject, scalar.place, _names_used(text, subject), program)
+
+
+def _names_used(text: str, subject: Subject) -> frozenset[str]:
+    """Return at least the names the expression reads: those whose last word stands in it."""
+    # Texts are taken away only where none is of a kind that could be mistaken for its end.
+    bare = text if _HARD_TEXTS.search(text) else _LITERAL.sub('""', text)
+    words = set(re.findall(r"\w+", bare))
+    return frozenset(name for name in NAMES[subject] if name.rpartition(".")[2] in words)
 
 
 def compile_ticket_pattern(scalar: Scalar, problems: Problems) -> TicketPattern | None:

@@ -60,6 +60,13 @@ class ClassifiedCatalog:
         """Return every column that has tags, with all of them."""
         return {c.name: c.tags for columns in self.columns.values() for c in columns if c.tags}
 
+    @property
+    def classified(self) -> frozenset[ColumnName]:
+        """Return every column that somebody has looked at, or all it comes from."""
+        return frozenset(
+            c.name for columns in self.columns.values() for c in columns if c.classified
+        )
+
 
 def classify(catalog: Catalog, tags: Tags) -> ClassifiedCatalog:
     """Propagate the tags of a catalog along what its columns are derived from."""

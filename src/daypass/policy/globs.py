@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+_WILD = re.compile(r"[*?]")
 _PLAIN = re.compile(r"[^\".*?\s]+")
 
 _Part = tuple[str, bool]
@@ -36,15 +37,36 @@ def split_glob(glob: str) -> tuple[_Part, ...] | None:
         position += 1
 
 
-@lru_cache(maxsize=4096)
-def _pattern(part: _Part) -> re.Pattern[str]:
+def _fits(part: _Part, name: str) -> bool:
     text, quoted = part
-    if quoted:
-        return re.compile(re.escape(text))
-    # Runs of stars are one star: several would make a long name slow to compare.
-    collapsed = re.sub(r"\*+", "*", text)
-    body = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in collapsed)
-    return re.compile(body, re.DOTALL)
+    if quoted or not _WILD.search(text):
+        return text == name
+    return text == "*" or _wild(text, name, frozenset())
+
+
+def _wild(pattern: str, name: str, only_star: frozenset[str]) -> bool:
+    """Match `*` and `?`, in time of at most the product of the lengths: globs come from anybody.
+
+    Characters of `only_star` are matched by a star alone, or by themselves.
+    """
+    at = here = 0
+    star = mark = -1
+    while here < len(name):
+        character = pattern[at] if at < len(pattern) else ""
+        if character == "*":
+            star, mark = at, here
+            at += 1
+        elif character and (
+            character == name[here] or (character == "?" and name[here] not in only_star)
+        ):
+            at += 1
+            here += 1
+        elif star >= 0:
+            mark += 1
+            at, here = star + 1, mark
+        else:
+            return False
+    return pattern[at:].strip("*") == ""
 
 
 def matches(glob: str, names: Sequence[str]) -> bool:
@@ -53,7 +75,7 @@ def matches(glob: str, names: Sequence[str]) -> bool:
     return (
         parts is not None
         and len(parts) == len(names)
-        and all(_pattern(p).fullmatch(n) for p, n in zip(parts, names, strict=True))
+        and all(_fits(p, n) for p, n in zip(parts, names, strict=True))
     )
 
 
@@ -76,13 +98,6 @@ def _covers(outer: _Part, inner: _Part) -> bool:
     if outer == inner:
         return True
     text, quoted = inner
-    if quoted or not set(text) & {"*", "?"}:
-        return _pattern(outer).fullmatch(text) is not None
-    if outer[1]:
-        return False
-    # A wildcard of the inner one may only be met by a star of the outer one.
-    body = "".join(
-        ".*" if c == "*" else "[^*?]" if c == "?" else re.escape(c)
-        for c in re.sub(r"\*+", "*", outer[0])
-    )
-    return re.fullmatch(body, text, re.DOTALL) is not None
+    if quoted or not _WILD.search(text):
+        return _fits(outer, text)
+    return not outer[1] and _wild(outer[0], text, frozenset("*?"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -83,17 +83,25 @@ def moments(rule: AccessRule, now: datetime) -> list[datetime]:
 def _particular(rule: AccessRule, base: RequestFacts, now: datetime) -> Iterator[RequestFacts]:
     """Vary what the condition mentions of the request itself, one thing at a time."""
     text = rule.when.text
-    if "direct_credentials" in text:
-        yield replace(base, direct_credentials=True)
-    if "break_glass" in text:
-        yield replace(base, break_glass=True)
-    if "starts_later" in text:
-        yield replace(base, starts_at=now + timedelta(hours=1))
+    most = max(rule.max_duration, timedelta(minutes=1))
+    variants: dict[str, Callable[[RequestFacts], RequestFacts]] = {
+        "direct_credentials": lambda f: replace(f, direct_credentials=True),
+        "break_glass": lambda f: replace(f, break_glass=True),
+        "starts_later": lambda f: replace(f, starts_at=now + timedelta(hours=1)),
+        "native_role": lambda f: replace(
+            f, asked=replace(f.asked, native_role="some_role"), relations=()
+        ),
+    }
+    together = base
+    for word, change in variants.items():
+        if word in text:
+            yield change(base)
+            together = change(together)
+    yield together
     if "duration" in text:
-        yield replace(base, duration=max(rule.max_duration, timedelta(minutes=1)))
-        yield replace(base, duration=timedelta(days=30))
-    if "native_role" in text:
-        yield replace(base, asked=replace(base.asked, native_role="some_role"), relations=())
+        for each in (base, together):
+            yield replace(each, duration=most)
+            yield replace(each, duration=timedelta(days=30))
 
 
 def _first(said: Mentioned, name: str) -> str:
@@ -149,5 +157,9 @@ def _classes(said: Mentioned) -> list[frozenset[StatementClass]]:
 
 def _relations(said: Mentioned) -> tuple[RelationName, ...]:
     values = said.values.get("request.relations", [])
-    found = [RelationName.parse(v if "." in v else f"{v}.some_relation") for v in values]
+    whole = [
+        f"{v.removesuffix('.')}.some_relation" if v.find(".") in (-1, len(v) - 1) else v
+        for v in values
+    ]
+    found = [RelationName.parse(v) for v in whole]
     return tuple(found[:1]) or (_SOME_RELATION,)

@@ -150,6 +150,22 @@ def test_a_condition_knows_at_least_the_names_it_uses() -> None:
     assert compiled(text, Subject.COLUMN).uses >= {"column.tags", "relation.name"}
 
 
+@pytest.mark.parametrize(
+    ("text", "used", "unused"),
+    [
+        ('column.tags.exists(t, t == "pii.email")', "column.tags", "requester.email"),
+        ('"\\"" == column.name', "column.name", "column.type"),
+        ("'''it's \"''' == column.name || column.type == \"x\"", "column.type", "column.tags"),
+    ],
+)
+def test_names_in_texts_are_told_apart_only_where_that_is_safe(
+    text: str, used: str, unused: str
+) -> None:
+    uses = compiled(text, Subject.COLUMN).uses
+    assert used in uses
+    assert unused not in uses
+
+
 def test_a_situation_without_a_value_is_an_error() -> None:
     empty = Situation(Subject.ACCESS, {})
     assert empty.ask(compiled('"x" in requester.groups')) is Truth.ERROR
