@@ -1,7 +1,7 @@
 """What is spliced does on a real server what the original does: the same rows or the same error."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -27,6 +27,18 @@ _COLUMNS = """
   born date, t timestamptz, tags text[] default '{1,2}', grid int[], doc jsonb default '{"a": 1}',
   addr sales.address, address sales.address, "straße" text
 """
+_SETUP = """
+create schema sales;
+create schema hr;
+create type sales.address as (city text, sales text, customers int);
+create type sales.status as enum ('new');
+create table sales.secret (id int, x int);
+insert into sales.secret values (1);
+create table hr.salaries (id int);
+insert into hr.salaries values (2);
+create function sales.customers(int) returns setof int language sql as 'select $1';
+create function sales.orders(int) returns int language sql as 'select $1';
+"""
 _RELATIONS = {
     "sales": ("customers", "orders", "sales"),
     "hr": ("staff",),
@@ -38,52 +50,43 @@ _SCOPE = frozenset(RelationName(s, name) for s, names in _RELATIONS.items() for 
 _VIEWS = {schema: f'v "{schema}" of a scope' for schema in _RELATIONS}
 
 # A view is no table: what the server says of it differs, as docs/limitations tells.
-_NOT_ON_VIEWS = ("TABLESAMPLE", "ON CONFLICT", "CURRENT OF", "MERGE", "OVERRIDING", "GROUP BY")
+_NOT_ON_VIEWS = (
+    "TABLESAMPLE",
+    "ON CONFLICT",
+    "CURRENT OF",
+    "MERGE",
+    "OVERRIDING",
+    "GROUP BY",
+    "STDOUT",
+)
 
 
 @pytest.fixture(scope="module")
-def shop(servers_shop: tuple[Cluster, str]) -> Iterator[psycopg.Connection]:
-    _, conninfo = servers_shop
-    with psycopg.connect(conninfo) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="module")
-def servers_shop(request: pytest.FixtureRequest) -> Iterator[tuple[Cluster, str]]:
-    """Make a database with every relation twice: as a table and as a view in its own schema."""
-    cluster: Cluster = request.getfixturevalue("servers")(18)
+def shop(servers: Callable[[int], Cluster]) -> Iterator[psycopg.Connection]:
+    """Give a database with every relation twice: as a table and as a view in its own schema."""
+    cluster = servers(18)
     conninfo = make_database(cluster)
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("create schema sales; create schema hr")
-        connection.execute("create type sales.address as (city text, sales text, customers int)")
-        connection.execute("create type sales.status as enum ('new')")
-        connection.execute(
-            "create table sales.secret (id int, x int); insert into sales.secret values (1)"
-        )
-        connection.execute("create table hr.salaries (id int); insert into hr.salaries values (2)")
-        connection.execute(
-            "create function sales.customers(int) returns setof int language sql as 'select $1'"
-        )
-        connection.execute(
-            "create function sales.orders(int) returns int language sql as 'select $1'"
-        )
+        connection.execute(_SETUP)
         for schema, names in _RELATIONS.items():
             views = sql.Identifier(_VIEWS[schema])
-            connection.execute(
-                sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
-            )
-            connection.execute(sql.SQL("create schema {}").format(views))
+            for each in (sql.Identifier(schema), views):
+                connection.execute(sql.SQL("create schema if not exists {}").format(each))
             for name in names:
                 table = sql.Identifier(schema, name)
-                connection.execute(sql.SQL("create table {} ({})").format(table, sql.SQL(_COLUMNS)))
-                connection.execute(
+                view = sql.Identifier(_VIEWS[schema], name)
+                for statement in (
+                    sql.SQL("create table {} ({})").format(table, sql.SQL(_COLUMNS)),
                     sql.SQL(
                         "insert into {} (id, customer_id, a) values (1, 2, 3), (2, 1, 4)"
-                    ).format(table)
-                )
-                view = sql.SQL("create view {}.{} as table {}")
-                connection.execute(view.format(views, sql.Identifier(name), table))
-    yield cluster, conninfo
+                    ).format(table),
+                    sql.SQL("create view {} as table {}").format(view, table),
+                ):
+                    connection.execute(statement)
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("set statement_timeout = '5s'")
+        connection.commit()
+        yield connection
     drop_database(cluster, conninfo)
 
 
@@ -105,6 +108,8 @@ def _run(connection: psycopg.Connection, text: str, path: str) -> tuple[object, 
         return error.sqlstate, int(position) if position else None
     finally:
         connection.rollback()
+        connection.execute("deallocate all")
+        connection.commit()
 
 
 def test_the_server_answers_both_alike(shop: psycopg.Connection) -> None:
