@@ -49,22 +49,26 @@ async def apply(connection: AdminConnection, plan: PostgresPlan, installation: s
             return
         await remove_views(connection, plan.scope_hash)
         scope_oid = await _scope_role(connection, plan, installation)
-        await _let_views_owner(connection, plan)
         try:
-            for step, statement in views_statements(plan, scope_oid):
-                await connection.run(step, statement)
+            await _make(connection, plan, scope_oid)
         except psycopg.Error as error:
             raise _view_error(error) from error
-        for step, statement in base_statements(plan, options=connection.has_membership_options):
-            await connection.run(step, statement)
-        await _let_call(connection, plan)
-        await _let_use_sequences(connection, plan)
-        await _let_connect(connection, plan)
-        await _check_columns(connection, plan)
         await connection.run(
             "mark complete",
             comment_on_role(plan.role, (await _mark(connection, plan, installation)).text()),
         )
+
+
+async def _make(connection: AdminConnection, plan: PostgresPlan, scope_oid: int) -> None:
+    await _let_views_owner(connection, plan)
+    for step, statement in views_statements(plan, scope_oid):
+        await connection.run(step, statement)
+    for step, statement in base_statements(plan, options=connection.has_membership_options):
+        await connection.run(step, statement)
+    await _let_call(connection, plan)
+    await _let_use_sequences(connection, plan)
+    await _let_connect(connection, plan)
+    await _check_columns(connection, plan)
 
 
 async def is_complete(connection: AdminConnection, plan: PostgresPlan, installation: str) -> bool:

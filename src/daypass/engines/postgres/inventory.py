@@ -20,6 +20,9 @@ _SCHEMAS: Final = (
     "select n.nspname, pg_get_userbyid(n.nspowner) from pg_namespace as n"
     " where starts_with(n.nspname, 'dp_v_') order by 1"
 )
+_VIEWS_OWNER: Final = (
+    "select shobj_description(r.oid, 'pg_authid') from pg_roles as r where r.rolname = %s"
+)
 _DATABASES: Final = (
     "select d.datname from pg_database as d"
     " where d.datallowconn and not d.datistemplate"
@@ -53,10 +56,11 @@ async def inventory(admin: Admin) -> Inventory:
             accounts.add(name)
         else:
             strangers.add(f"role {name}")
+    views_are_ours = await _views_are_ours(admin)
     for database in await admin.work(admin.database, databases):
         for schema, owner in await _schemas(admin, database):
             scope = names.scope_of_schema(str(schema))
-            if scope is None or owner != names.VIEWS_OWNER:
+            if scope is None or owner != names.VIEWS_OWNER or not views_are_ours:
                 strangers.add(f"schema {schema} in {database}")
             else:
                 scopes.add((database, scope))
@@ -67,6 +71,14 @@ async def inventory(admin: Admin) -> Inventory:
         backends={account: tuple(pids) for account, pids in running.items()},
         strangers=tuple(sorted(strangers)),
     )
+
+
+async def _views_are_ours(admin: Admin) -> bool:
+    rows = await admin.work(
+        admin.database, lambda c: c.run("read views' owner", _VIEWS_OWNER, (names.VIEWS_OWNER,))
+    )
+    mark = read_mark(rows[0][0]) if rows else None
+    return mark is not None and mark.installation == admin.address.installation
 
 
 async def _schemas(admin: Admin, database: str) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from daypass.domain.errors import Conflict
@@ -49,32 +50,60 @@ async def remove_scope(
 ) -> None:
     """Take away what `apply` made; what is already gone is left alone."""
     role = names.scope_role(scope_hash)
+    if await _is_there(connection, role, installation):
+        await _leave_scope(connection, role)
+    [(shared,)] = await connection.run(
+        "find schema", "select to_regclass('daypass.turns') is not null"
+    )
+    async with connection.transaction("remove scope"):
+        if shared:
+            await take_turn(connection)
+        await remove_views(connection, scope_hash)
+        await _shrink_views_owner(connection)
+        if await _is_there(connection, role, installation):
+            name = sql.Identifier(role)
+            await _disconnect(connection, role)
+            await connection.run(
+                "drop scope's privileges", sql.SQL("drop owned by {}").format(name)
+            )
+            await connection.run("drop scope role", sql.SQL("drop role {}").format(name))
+
+
+async def _disconnect(connection: AdminConnection, role: str) -> None:
+    """Revoke CONNECT by its name.
+
+    `drop owned` acts for the owner of the database where the admin is a member of it, and so misses
+    what the admin granted by a grant option of its own.
+    """
+    rows = await connection.run(
+        "find connect",
+        "select d.datname from pg_database as d, aclexplode(d.datacl) as a"
+        " where d.datname = current_database()"
+        " and a.grantee = (select r.oid from pg_roles as r where r.rolname = %s)",
+        (role,),
+    )
+    if rows:
+        await connection.run(
+            "revoke connect",
+            sql.SQL("revoke connect on database {} from {}").format(
+                sql.Identifier(str(rows[0][0])), sql.Identifier(role)
+            ),
+        )
+
+
+async def _is_there(connection: AdminConnection, role: str, installation: str) -> bool:
+    """Say whether a scope's role is there. Raises `Conflict` when it is not this Daypass's."""
     rows = await connection.run(
         "find scope role",
         "select shobj_description(r.oid, 'pg_authid') from pg_roles as r where r.rolname = %s",
         (role,),
     )
-    ours = False
-    if rows:
-        mark = read_mark(rows[0][0])
-        if mark is None or mark.installation != installation:
-            raise Conflict(
-                f"the role {role} is not this Daypass's: left alone", code="foreign_object"
-            )
-        ours = True
-        await _leave_scope(connection, role)
-    turns = await connection.run("find schema", "select to_regclass('daypass.turns') is not null")
-    async with connection.transaction("remove scope"):
-        if turns[0][0]:
-            await take_turn(connection)
-        await remove_views(connection, scope_hash)
-        await _shrink_views_owner(connection)
-        if ours:
-            name = sql.Identifier(role)
-            await connection.run(
-                "drop scope's privileges", sql.SQL("drop owned by {}").format(name)
-            )
-            await connection.run("drop scope role", sql.SQL("drop role {}").format(name))
+    if not rows:
+        return False
+    mark = read_mark(rows[0][0])
+    if mark is None or mark.installation != installation:
+        raise Conflict(f"the role {role} is not this Daypass's: left alone", code="foreign_object")
+    return True
 
 
 async def _leave_scope(connection: AdminConnection, role: str) -> None:
@@ -82,17 +111,21 @@ async def _leave_scope(connection: AdminConnection, role: str) -> None:
     members = await connection.run(
         "read members",
         "select m.rolname from pg_auth_members as g join pg_roles as m on m.oid = g.member"
-        " where g.roleid = %s::regrole and starts_with(m.rolname, 'dp_g_') order by 1",
+        " join pg_roles as s on s.oid = g.roleid"
+        " where s.rolname = %s and starts_with(m.rolname, 'dp_g_') order by 1",
         (role,),
     )
-    if members:
-        await connection.run(
-            "revoke scope",
-            sql.SQL("revoke {} from {}").format(
-                sql.Identifier(role),
-                sql.SQL(", ").join(sql.Identifier(str(name)) for (name,) in members),
-            ),
-        )
+    for (member,) in members:
+        try:
+            await connection.run(
+                "revoke scope",
+                sql.SQL("revoke {} from {}").format(
+                    sql.Identifier(role), sql.Identifier(str(member))
+                ),
+            )
+        except psycopg.errors.UndefinedObject:
+            # The account, or the scope, was taken away at the same time.
+            continue
 
 
 async def remove_views(connection: AdminConnection, scope_hash: ScopeHash) -> None:

@@ -76,6 +76,8 @@ class Shop:
     def superuser(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters or None)
+            while cursor.nextset():
+                pass
             return cursor.fetchall() if cursor.description else []
 
     def owner(self, statement: str) -> list[tuple[object, ...]]:
