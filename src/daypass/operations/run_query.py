@@ -113,8 +113,10 @@ def _choose(
 
 
 def _statement_content(text: str, statements: Sequence[StatementFacts]) -> dict[str, Json]:
+    # Statements that set passwords are denied, and must not be the place where one is kept.
+    hidden = "password" in text.lower()
     return {
-        "text": text[:_TEXT_IN_ENTRY],
+        "text": "(not kept: it may hold a password)" if hidden else text[:_TEXT_IN_ENTRY],
         "length": len(text),
         "classes": sorted({c.value for s in statements for c in s.classes}),
         "read": sorted({str(name) for s in statements for name in s.read}),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from daypass.domain.catalog import Catalog, RelationName
+from daypass.domain.exposure import Exposure
 from daypass.domain.scope import RowFilter, Scope
 from daypass.engines.contract import Plan, PreparedText, StatementFacts, TargetAddress
 from daypass.engines.postgres.admin import OnStep
 from daypass.engines.postgres.compile import compile_scope
+from daypass.engines.postgres.exposures import exposures
 from daypass.engines.postgres.filters import check_row_filter
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.statements import prepare_under, statement_facts
@@ -45,6 +47,12 @@ class PostgresEngine:
     ) -> PostgresPlan:
         """Turn a scope into a plan: pure, deterministic; `accepted` are keys of exposures."""
         return compile_scope(scope, catalog, database, accepted)
+
+    def exposures(
+        self, catalog: Catalog, sensitive: frozenset[RelationName]
+    ) -> tuple[Exposure, ...]:
+        """List the ways around that the catalog shows: pure."""
+        return exposures(catalog, sensitive)
 
     def check_row_filter(
         self, row_filter: RowFilter, relation: RelationName, catalog: Catalog, *, narrowing: bool

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from daypass.domain.catalog import Catalog
+from daypass.domain.catalog import Catalog, RelationName
 from daypass.domain.errors import Invalid
+from daypass.domain.exposure import Exposure
 from daypass.domain.ids import ScopeHash
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import (
@@ -16,11 +17,13 @@ from daypass.engines.contract import (
     Inventory,
     Plan,
     SessionSpec,
+    StandingLogin,
     TargetAddress,
     Verified,
 )
 from daypass.engines.postgres import accounts
 from daypass.engines.postgres.admin import Admin, AdminConnection, OnStep
+from daypass.engines.postgres.admin_rights import check_admin
 from daypass.engines.postgres.apply import apply
 from daypass.engines.postgres.catalog import read_catalog
 from daypass.engines.postgres.dial import Dialler, session_settings
@@ -28,7 +31,9 @@ from daypass.engines.postgres.inventory import databases, inventory
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.remove import remove_scope
 from daypass.engines.postgres.revoke import Revoker
+from daypass.engines.postgres.sampling import sample
 from daypass.engines.postgres.session import PostgresSession
+from daypass.engines.postgres.standing import standing_logins
 from daypass.engines.postgres.verify import verify
 
 OFFSET_KEPT_S = 60.0
@@ -52,6 +57,20 @@ class PostgresTarget:
     async def read_catalog(self, database: str) -> Catalog:
         """Read one database's catalog in one snapshot."""
         return await self._admin.work(database, lambda c: read_catalog(c.raw))
+
+    async def check_admin(self, database: str) -> tuple[Exposure, ...]:
+        """List rights the admin credential lacks or has too many of, with the SQL to mend it."""
+        return await self._admin.work(database, lambda c: check_admin(c.raw, database))
+
+    async def sample(
+        self, database: str, relation: RelationName, columns: Sequence[str], rows: int
+    ) -> tuple[tuple[str | None, ...], ...]:
+        """Read up to `rows` rows of some columns as text; nothing is kept."""
+        return await self._admin.work(database, lambda c: sample(c.raw, relation, columns, rows))
+
+    async def standing_logins(self) -> tuple[StandingLogin, ...]:
+        """Score every login that exists without a grant."""
+        return await self._admin.work(self._admin.database, lambda c: standing_logins(c.raw))
 
     async def clock_offset(self) -> timedelta:
         """Return the target's clock minus this machine's, to half a round trip."""
