@@ -96,14 +96,30 @@ class Truth(StrEnum):
     ERROR = "error"
 
 
+def _holds_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_holds_nul, value))
+        case dict():
+            return any(map(_holds_nul, value)) or any(map(_holds_nul, value.values()))
+        case _:
+            return False
+
+
 class Situation:
     """The values conditions of one subject are evaluated over; prepare once, ask often."""
 
     def __init__(self, subject: Subject, values: Mapping[str, object]) -> None:
-        self._activation = _ENVIRONMENTS[subject].Activation(dict(values))
+        # The library ends a text at NUL, so that "dba\0x" would be the group "dba".
+        self._whole = not _holds_nul(values)
+        self._activation = _ENVIRONMENTS[subject].Activation(dict(values) if self._whole else {})
 
     def ask(self, condition: Condition) -> Truth:
         """Evaluate a condition of the same subject."""
+        if not self._whole:
+            return Truth.ERROR
         try:
             value = condition.program.eval(self._activation).value()
         except RuntimeError:
@@ -114,6 +130,8 @@ class Situation:
 
     def why_not(self, condition: Condition) -> str:
         """Say why a condition cannot be evaluated here, and how to write it so that it can."""
+        if not self._whole:
+            return "a text among the facts contains the character NUL"
         try:
             said = str(condition.program.eval(self._activation).value())
         except RuntimeError as error:
@@ -165,7 +183,10 @@ class TicketPattern:
         """Say whether the ticket fits."""
         if "\0" in ticket:
             return False
-        return self.program.eval(data={"ticket": ticket}).value() is True
+        try:
+            return self.program.eval(data={"ticket": ticket}).value() is True
+        except RuntimeError:
+            return False
 
 
 _CEL_ERROR = re.compile(

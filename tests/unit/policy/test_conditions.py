@@ -166,6 +166,22 @@ def test_names_in_texts_are_told_apart_only_where_that_is_safe(
     assert unused not in uses
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        ask("dba\0x"),
+        ask(reason="x\0y"),
+        ask(requester=person("a", attributes={"team": ("dba\0x",)})),
+        ask(requester=person("a", attributes={"team\0": "dba"})),
+        ask(on=database({"env": "prod\0"})),
+    ],
+)
+def test_a_text_is_never_taken_for_its_part_before_nul(facts: RequestFacts) -> None:
+    """The library ends texts there."""
+    assert asked('"dba" in requester.groups', facts) is Truth.ERROR
+    assert "NUL" in situation_of(facts, NOW).why_not(compiled("true"))
+
+
 def test_a_situation_without_a_value_is_an_error() -> None:
     empty = Situation(Subject.ACCESS, {})
     assert empty.ask(compiled('"x" in requester.groups')) is Truth.ERROR

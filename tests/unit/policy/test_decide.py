@@ -101,6 +101,34 @@ def test_no_step_that_applies_is_a_denial_not_a_gift() -> None:
     assert (decision.outcome, codes(decision)) == (Outcome.DENIED, ["no_step_applies"])
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        ask(reason="\ud800"),
+        ask(requester=person("a", attributes={"a": 10**30})),
+        ask(requester=person("a", attributes={"a": float("nan")})),
+        ask(requester=person("a", number=2**70)),
+        ask(requester=person("a", attributes={"a": (1, ("x", None))})),
+        ask(duration=timedelta(days=999_999)),
+    ],
+)
+def test_values_of_no_use_to_conditions_are_denied_not_a_failure(facts: RequestFacts) -> None:
+    conditions = [
+        'request.reason == "x"',
+        "requester.attributes.a == 3",
+        "requester.id == 0",
+        'request.duration < duration("1s")',
+    ]
+    policy = policy_of(rule("approve: automatic", " || ".join(conditions)))
+    assert decide(policy, facts, NOW).outcome is Outcome.DENIED
+
+
+@pytest.mark.parametrize("ticket", ["\ud800", "INC-1\n", "INC-" + "1" * 10**6 + "x"])
+def test_tickets_of_any_kind_are_only_matched(ticket: str) -> None:
+    decision = decide(POLICY, ask("oncall", reason="r", ticket=ticket), NOW)
+    assert codes(decision) == ["ticket_malformed"]
+
+
 def test_what_the_rule_asks_for_is_said_all_at_once_with_how_to_ask() -> None:
     decision = decide(POLICY, ask("oncall", duration=timedelta(hours=3)), NOW)
     assert codes(decision) == ["too_long", "reason_missing", "ticket_missing"]
