@@ -69,8 +69,13 @@ class PostgresTarget:
         return await self._admin.work(database, lambda c: sample(c.raw, relation, columns, rows))
 
     async def standing_logins(self) -> tuple[StandingLogin, ...]:
-        """Score every login that exists without a grant."""
-        return await self._admin.work(self._admin.database, lambda c: standing_logins(c.raw))
+        """Score every login that exists without a grant, by the database where it can do most."""
+        most: dict[str, StandingLogin] = {}
+        for database in await self.databases():
+            for login in await self._admin.work(database, lambda c: standing_logins(c.raw)):
+                if login.name not in most or login.score > most[login.name].score:
+                    most[login.name] = login
+        return tuple(sorted(most.values(), key=lambda login: (-login.score, login.name)))
 
     async def clock_offset(self) -> timedelta:
         """Return the target's clock minus this machine's, to half a round trip."""
