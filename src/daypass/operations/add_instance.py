@@ -60,12 +60,16 @@ class InstanceForm:
 
 @dataclass(frozen=True, slots=True)
 class AddedInstance:
-    """The outcome: `warnings` are rights the admin has too many of, each with the SQL to mend."""
+    """The outcome.
+
+    `warnings` are what is amiss with the admin and the server, with the SQL to mend; `skipped` are databases nobody named that the admin cannot manage, with what it lacks there.
+    """
 
     id: InstanceId
     name: str
     databases: Mapping[str, DatabaseId]
     warnings: tuple[Exposure, ...]
+    skipped: Mapping[str, Exposure]
 
 
 async def add_instance(ctx: Context, actor: Actor, form: InstanceForm) -> AddedInstance:
@@ -138,7 +142,7 @@ async def add_instance(ctx: Context, actor: Actor, form: InstanceForm) -> AddedI
             await record_catalog(tx, actor, database_id, catalog)
             made[name] = database_id
     warnings = {exposure.key: exposure for _, exposure in reached.findings}
-    return AddedInstance(instance_id, new.name, made, tuple(warnings.values()))
+    return AddedInstance(instance_id, new.name, made, tuple(warnings.values()), reached.skipped)
 
 
 def check_form(form: InstanceForm) -> None:

@@ -25,6 +25,8 @@ class Reached:
     all_databases: tuple[str, ...]
     findings: tuple[tuple[str, Exposure], ...]
     """(database, exposure); the same exposure is named for each database that shows it."""
+    skipped: Mapping[str, Exposure]
+    """Databases nobody chose and the admin cannot manage, with the first thing it lacks there."""
 
 
 def admin_secret(
@@ -87,10 +89,10 @@ async def trial_target(ctx: Context, new: NewInstance) -> AsyncIterator[Target]:
 
 
 async def reach_instance(ctx: Context, new: NewInstance, chosen: Iterable[str] | None) -> Reached:
-    """Sign in, check the admin's rights and read the catalogs of the chosen databases, or of all.
+    """Sign in, check the admin's rights and read the catalogs of the chosen databases.
 
-    Raises `Invalid` for a database that is not there, or when the admin lacks what Daypass needs:
-    every lack comes with the SQL that mends it.
+    With none chosen, all that the admin can manage. Raises `Invalid` for a database that is not
+    there, or when the admin lacks what Daypass needs: each lack comes with the SQL that mends it.
     """
     async with trial_target(ctx, new) as target:
         present = await target.databases()
@@ -111,9 +113,15 @@ async def reach_instance(ctx: Context, new: NewInstance, chosen: Iterable[str] |
         findings = [
             (name, exposure) for name in names for exposure in await target.check_admin(name)
         ]
-        _require_admin(new, [found for found in findings if found[1].blocks])
-        catalogs = {name: await target.read_catalog(name) for name in names}
-    return Reached(catalogs, present, tuple(findings))
+        lacking = [found for found in findings if found[1].blocks]
+        skipped = dict(reversed(lacking))
+        manageable = [name for name in names if name not in skipped]
+        if chosen is not None or not manageable:
+            _require_admin(new, lacking)
+        catalogs = {name: await target.read_catalog(name) for name in manageable}
+    return Reached(
+        catalogs, present, tuple(found for found in findings if found[0] in catalogs), skipped
+    )
 
 
 def _require_admin(new: NewInstance, lacking: list[tuple[str, Exposure]]) -> None:

@@ -22,7 +22,9 @@ from tests.people import first_admin, person
 
 
 async def test_every_database_is_found_with_its_catalog_and_facts(place: Place) -> None:
-    assert {"shop", "metrics"} <= place.instance.databases.keys()
+    assert place.instance.databases.keys() == {"shop", "metrics"}
+    assert place.instance.skipped.keys() == {"postgres"}
+    assert "grant create on database" in place.instance.skipped["postgres"].mend
     async with place.ctx.store.transaction() as tx:
         assert await find_database(tx, "prod/shop") == place.shop
         assert await find_database(tx, "prod/shoppe") is None
