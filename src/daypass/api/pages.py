@@ -69,6 +69,16 @@ def page_of(
     )
 
 
+def page_from(
+    rows: Sequence[_Row], next_key: int | str | None, item: Callable[[_Row], Item]
+) -> Page[Item]:
+    """Make a page of rows that come with the key to go on from; None when there are no more."""
+    return Page(
+        items=[item(row) for row in rows],
+        next_cursor=None if next_key is None else _write(next_key),
+    )
+
+
 def _write(value: int | str) -> str:
     return base64.urlsafe_b64encode(json.dumps([value]).encode()).decode().rstrip("=")
 

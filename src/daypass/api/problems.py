@@ -42,6 +42,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "malformed": 400,
     "method_not_allowed": 405,
     "revision_changed": 412,
+    "revision_conflict": 412,
     "too_large": 413,
     "too_many_tries": 429,
     "timeout": 503,

@@ -1,12 +1,21 @@
 """Every route of the API, one module an aggregate."""
 
 from daypass.api.routes import (
+    classification,
+    databases,
+    decisions,
     delegations,
     entries,
+    examinations,
     first_admin,
+    grants,
     groups,
     health,
+    instances,
+    policy,
     principals,
+    query,
+    requests,
     session,
     tokens,
 )
@@ -19,5 +28,14 @@ ALL_ROUTES = (
     groups.routes,
     tokens.routes,
     delegations.routes,
+    requests.routes,
+    decisions.routes,
+    grants.routes,
+    query.routes,
+    policy.routes,
+    instances.routes,
+    examinations.routes,
+    databases.routes,
+    classification.routes,
     entries.routes,
 )

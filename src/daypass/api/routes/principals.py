@@ -26,7 +26,9 @@ routes = Routes("principals")
 
 PrincipalNumber = Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
 Attribute = str | int | float | bool | list[str | int | float | bool] | None
-_ATTRIBUTES: dict[str, Attribute] = Field(default_factory=dict, max_length=50, examples=[{"region": "eu"}])
+_ATTRIBUTES: dict[str, Attribute] = Field(
+    default_factory=dict, max_length=50, examples=[{"region": "eu"}]
+)
 
 
 class PrincipalOut(Out):
