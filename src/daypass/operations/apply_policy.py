@@ -13,6 +13,7 @@ from daypass.domain.states import RequestState
 from daypass.operations.context import Context, require_role
 from daypass.operations.policy_in_force import policy_of
 from daypass.operations.reconsider import reconsider
+from daypass.policy.check import require_no_errors
 from daypass.policy.load import hash_sources, load_policy
 from daypass.store import entries, policies, requests
 from daypass.store.database import Tx
@@ -45,7 +46,7 @@ async def apply_policy(
     """
     if actor is not None:
         require_role(actor, DaypassRole.ADMIN, DaypassRole.POLICY_EDITOR)
-    load_policy(files)
+    require_no_errors(load_policy(files))
     async with ctx.store.transaction() as tx:
         return await _put_in_force(ctx, tx, actor, files, note=note, expected=expected)
 

@@ -15,7 +15,7 @@ from daypass.domain.principal import Principal, PrincipalKind
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.condition_text import excludes_unmasking
 from daypass.policy.conditions import Condition, Truth
-from daypass.policy.document import Place
+from daypass.policy.document import Place, Problems
 from daypass.policy.facts import DatabaseFacts, RequestFacts, column_values, relation_values
 from daypass.policy.fields import did_you_mean
 from daypass.policy.guards import Answers
@@ -71,6 +71,18 @@ def check_policy(policy: Policy, known: Known, now: datetime) -> tuple[Finding, 
     return tuple(
         sorted(found, key=lambda f: (f.severity, f.place.file, f.place.line, f.place.column))
     )
+
+
+def require_no_errors(policy: Policy) -> None:
+    """Raise `Invalid` with every error `check_policy` would find: call it before applying.
+
+    Errors depend on the policy alone, never on people or databases, so that what was applied once
+    can be applied again.
+    """
+    problems = Problems()
+    for finding in _unsaid_unmasking(policy):
+        problems.add(finding.place, finding.text)
+    problems.raise_if_any("the policy has errors")
 
 
 def _unsaid_unmasking(policy: Policy) -> Iterator[Finding]:

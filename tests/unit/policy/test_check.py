@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daypass.policy.check import Known, Severity, check_policy
+from daypass.domain.errors import Invalid
+from daypass.policy.check import Known, Severity, check_policy, require_no_errors
 from daypass.policy.condition_text import conjuncts, excludes_unmasking
 from daypass.policy.load import load_policy
 from tests.unit.policy.sample import NOW, SAMPLE, ask, database
@@ -155,6 +156,13 @@ def test_masking_and_row_rules_for_tags_nothing_has() -> None:
     assert "row rule 'own region'" in found[0][1]
     known = Known(column_tags=frozenset({"x"}), relation_tags=frozenset({"regional"}))
     assert ["emails" in text or "PII" in text for _, text in findings(SAMPLE, known)] == [True] * 2
+
+
+def test_a_policy_with_an_error_is_not_to_be_applied() -> None:
+    require_no_errors(load_policy({"p": SAMPLE}))
+    with pytest.raises(Invalid) as raised:
+        require_no_errors(load_policy({"p": HEAD + rule("s", "true", "approve: automatic")}))
+    assert [place for place, _ in raised.value.problems] == ["p:3:5"]
 
 
 def test_errors_come_first() -> None:
