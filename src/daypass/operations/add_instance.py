@@ -62,7 +62,8 @@ class InstanceForm:
 class AddedInstance:
     """The outcome.
 
-    `warnings` are what is amiss with the admin and the server, with the SQL to mend; `skipped` are databases nobody named that the admin cannot manage, with what it lacks there.
+    `warnings` are what is amiss with the admin and the server, with the SQL to mend; `skipped` are
+    databases nobody named that the admin cannot manage, with what it lacks there.
     """
 
     id: InstanceId
