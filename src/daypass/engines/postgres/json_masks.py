@@ -35,20 +35,24 @@ class _Branch:
     below: dict[str, _Branch] = field(default_factory=dict)
 
 
-def json_mask(mask: JsonMask, value: sql.Composable, is_jsonb: bool) -> sql.Composable:
-    """Return the expression for a masked `json` or `jsonb` value, of the same type."""
+def json_mask(mask: JsonMask, value: sql.Composable, kind: str) -> sql.Composable:
+    """Return the expression for a masked document: `kind` is `json`, `jsonb` or a domain's name.
+
+    It is `json` for `json`, else `jsonb`.
+    """
     root = _Branch()
     for path, leaf in mask.paths:
         _plant(root, _steps(path), leaf)
-    if is_jsonb:
+    if kind == "jsonb":
         shown = _masked(root, value, 0)
     else:
         document = sql.SQL("{}::pg_catalog.jsonb").format(value)
-        shown = sql.SQL("(case when {} then {} else {} end)::pg_catalog.json").format(
+        shown = sql.SQL("(case when {} then {} else {} end)").format(
             _surely_jsonb(value), _masked(root, document, 0), _HIDDEN
         )
-    kind = sql.Identifier("pg_catalog", "jsonb" if is_jsonb else "json")
-    return sql.SQL("(case when {} is not null then {} end)::{}").format(value, shown, kind)
+    return sql.SQL("(case when {} is not null then {} end)::{}").format(
+        value, shown, sql.Identifier("pg_catalog", "json" if kind == "json" else "jsonb")
+    )
 
 
 def _steps(path: str) -> list[str]:

@@ -65,7 +65,8 @@ def mask_expression(mask: Mask, column: Column, base: sql.Composable) -> Masked:
         case _, "text":
             made = _text(mask, column, value)
         case JsonMask() as paths, "json":
-            made = Masked(json_mask(paths, value, column.type == "jsonb"), column.type)
+            kind = "json" if column.type == "json" else "jsonb"
+            made = Masked(json_mask(paths, value, column.type), kind)
         case HashMask(), _:
             made = _hash(column, value)
         case DateMask(unit), "date" | "timestamp":
