@@ -90,7 +90,8 @@ class Relation:
     """A relation with its columns in order of position.
 
     `public` lists what everybody on the instance may do with it (`select`, `insert` …), `readers`
-    the roles besides its owner that may read some of it by name.
+    the roles besides its owner that may read some of it by name. `reads` are the relations a view's
+    query reads for any purpose, also where no column of them is shown.
     """
 
     name: RelationName
@@ -104,6 +105,7 @@ class Relation:
     estimated_rows: int = 0
     comment: str = ""
     readers: tuple[str, ...] = ()
+    reads: tuple[RelationName, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, if there is one."""

@@ -80,6 +80,9 @@ def classify(catalog: Catalog, tags: Tags) -> ClassifiedCatalog:
                 column_edges.setdefault(name, set()).update(column.derived_from)
                 sources = {source.relation for source in column.derived_from}
                 relation_edges.setdefault(relation.name, set()).update(sources - {relation.name})
+        others = set(relation.reads) - {relation.name}
+        if others:
+            relation_edges.setdefault(relation.name, set()).update(others)
         parent = relations.get(relation.parent) if relation.parent is not None else None
         if parent is not None:
             _join(relation, parent, column_edges, relation_edges)

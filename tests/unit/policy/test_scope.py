@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -358,6 +359,16 @@ def test_views_of_filtered_relations_are_left_out_unless_ruled_tagged_or_accepte
     ).relation(CONTACTS.name)
     assert accepted is not None
     assert accepted.filters == ()
+
+
+def test_a_view_that_only_counts_or_asks_for_filtered_rows_is_left_out_too() -> None:
+    counting = replace(view("sales.count", col("n")), reads=(CUSTOMERS.name,))
+    above = replace(view("sales.above", col("n", "sales.count.n")), reads=(counting.name,))
+    scope = scope_of(on=catalog(CUSTOMERS, counting, above), with_tags=REGIONAL)
+    assert {entry.name: entry.code for entry in scope.left_out} == {
+        "sales.count": "derived_from_filtered",
+        "sales.above": "derived_from_filtered",
+    }
 
 
 def test_a_row_rule_written_for_the_view_lets_it_in() -> None:

@@ -241,6 +241,10 @@ def _relations(
         )
     _derive(reading, names, columns, inherited)
     parents = {row[1]: row[3] for row in reversed(reading.dependencies) if row[0] == "inherits"}
+    reads: dict[int, set[RelationName]] = defaultdict(set)
+    for kind, oid, _, other, _ in reading.dependencies:
+        if kind == "view" and other in names:
+            reads[oid].add(names[other])
     return tuple(
         Relation(
             name=names[row[0]],
@@ -251,6 +255,7 @@ def _relations(
             parent=names.get(parents.get(row[0], 0)),
             public=tuple(row[9]),
             readers=tuple(row[10]),
+            reads=tuple(sorted(reads[row[0]])),
             foreign_code=code.get(row[0], ()),
             estimated_rows=row[7],
             comment=row[8],

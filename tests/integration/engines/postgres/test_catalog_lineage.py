@@ -215,3 +215,16 @@ async def test_generated_columns_partitions_and_children(conninfo: str) -> None:
     assert derived(catalog, "people")["email"] == ""
     assert derived(catalog, "part_1") == {"id": "part.id", "email": "part.email", "at": "part.at"}
     assert derived(catalog, "child") == {"id": "base.id", "email": "base.email", "extra": ""}
+
+
+async def test_a_view_knows_what_it_reads_for_any_purpose(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("create view s.counted as select count(*) as n from s.jobs")
+        connection.execute(
+            "create materialized view s.having_jobs as select id from s.people p"
+            " where exists (select from s.jobs j where j.person = p.id)"
+        )
+    catalog = await read(conninfo)
+    reads = {r.name.name: " ".join(n.name for n in r.reads) for r in catalog.relations}
+    assert (reads["counted"], reads["having_jobs"]) == ("jobs", "jobs people")
+    assert (reads["of_view"], reads["people"], reads["part_1"]) == ("plain", "", "")
