@@ -56,6 +56,7 @@ class EntryKind(StrEnum):
     DATABASE_REMOVED = "database.removed"
     CATALOG_SYNCED = "catalog.synced"
     TAGS_CHANGED = "tags.changed"
+    TAGS_SUGGESTED = "tags.suggested"
     SUGGESTION_DECIDED = "suggestion.decided"
     EXPOSURE_ACCEPTED = "exposure.accepted"
     EXPOSURE_ACCEPTANCE_ENDED = "exposure.acceptance_ended"
