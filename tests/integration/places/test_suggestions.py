@@ -5,10 +5,12 @@ import pytest
 from daypass.domain.catalog import ColumnName, RelationName
 from daypass.domain.errors import Conflict, Denied, Invalid, NotFound
 from daypass.domain.principal import DaypassRole
+from daypass.operations.apply_tags import apply_tag_file
 from daypass.operations.database_facts import load_facts
 from daypass.operations.decide_suggestion import decide_suggestion
+from daypass.operations.suggest_tags import suggest_tags
 from daypass.store.suggestions import Proposal, list_suggestions, propose, withdraw_proposals
-from tests.integration.places.conftest import Place
+from tests.integration.places.conftest import SAMPLES, Place
 from tests.people import person
 
 CUSTOMERS = RelationName("sales", "customers")
@@ -82,3 +84,57 @@ async def test_all_or_none_are_decided(place: Place) -> None:
         assert {each.state for each in await list_suggestions(tx, place.shop)} == {"proposed"}
         assert not (await load_facts(tx, place.shop)).tags.columns
         assert await withdraw_proposals(tx, place.shop, [EMAIL]) == 1
+
+
+async def test_names_and_values_of_the_company_suggest_what_it_is(place: Place) -> None:
+    ctx = place.ctx
+    outcome = await suggest_tags(ctx, place.owner, place.shop)
+    assert not outcome.problem
+    assert outcome.sampled > 10
+    found = {f"{each.relation_name}.{each.column_name}": each for each in outcome.waiting}
+    assert found["customers.email"].tag == "pii.email"
+    assert found["customers.card_number"].tag == "pii.card"
+    assert found["customers.national_id"].tag == "pii.national_id"
+    # Its columns are called c1 to c5: only values give the forgotten export away.
+    export = {each.tag for each in outcome.waiting if each.relation_name == "export_2024_final"}
+    assert "pii.email" in export
+    async with ctx.store.transaction() as tx:
+        assert not (await load_facts(tx, place.shop)).tags.columns
+    assert outcome.new == len(outcome.waiting)
+    rows = place.company.sql("select email, card_number, national_id from sales.customers")
+    values = {str(value) for row in rows for value in row}
+    stored = str(await place.rows("select why from tag_suggestion"))
+    stored += str(await place.entries("tags.suggested"))
+    assert not [value for value in values if value in stored]
+
+    again = await suggest_tags(ctx, place.editor, place.shop)
+    assert again.new == 0
+    assert len(again.waiting) == len(outcome.waiting)
+
+
+async def test_what_is_classified_is_not_looked_at_again(place: Place) -> None:
+    text = (SAMPLES / "tags.yaml").read_text()
+    await suggest_tags(place.ctx, place.owner, place.shop)
+    await apply_tag_file(place.ctx, place.admin, "tags.yaml", text)
+    outcome = await suggest_tags(place.ctx, place.owner, place.shop)
+    assert {each.relation_name for each in outcome.waiting} == {"export_2024_final"}
+    assert outcome.looked_at < 5
+
+
+async def test_only_some_relations_may_be_looked_at(place: Place) -> None:
+    outcome = await suggest_tags(place.ctx, place.owner, place.shop, relations=[CUSTOMERS])
+    assert {each.relation_name for each in outcome.waiting} == {"customers"}
+    with pytest.raises(Invalid, match=r"did you mean sales\.customers"):
+        await suggest_tags(
+            place.ctx, place.owner, place.shop, relations=[RelationName("sales", "custmers")]
+        )
+    with pytest.raises(Denied):
+        await suggest_tags(place.ctx, place.member, place.shop)
+
+
+async def test_an_instance_that_is_away_leaves_the_names(place: Place) -> None:
+    await place.rows("update instance set port = 1, revision = revision + 1 returning id")
+    outcome = await suggest_tags(place.ctx, place.owner, place.shop)
+    assert outcome.sampled == 0
+    assert outcome.problem
+    assert "email" in {each.column_name for each in outcome.waiting}
