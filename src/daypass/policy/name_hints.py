@@ -165,7 +165,9 @@ def name_hint(name: str, family: str, relation: str = "") -> Hint | None:
     `relation` is the relation's name: in one of people, `name` is a person's.
     """
     words = words_of(name)
-    if _ABOUT.search(words) and not re.fullmatch(r"(?:national|tax|device|advertising)_?id", words):
+    if _ABOUT.search(words) and not re.fullmatch(
+        r"(?:national|tax|steuer|device|advertising)_?id", words
+    ):
         return None
     for rule in _matching(words):
         if family in rule.families:

@@ -63,8 +63,8 @@ def test_notices_a_changed_last_sign(what: str) -> None:
         ("UK National Insurance numbers", "BG123456A"),
         ("German Steuer-IDs", "12345678903"),
         ("Italian codici fiscali", "RSSMRA85T10A562"),
-        ("Spanish DNIs or NIEs", "١٢٣٤٥٦٧٨Z"),
-        ("Dutch BSNs", "١١١٢٢٢٣٣٣"),
+        ("Spanish DNIs or NIEs", "\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668Z"),
+        ("Dutch BSNs", "\u0661\u0661\u0661\u0662\u0662\u0662\u0663\u0663\u0663"),
     ],
 )
 def test_rejects_impossible_national_ids(what: str, value: str) -> None:
@@ -277,21 +277,20 @@ def test_a_json_document_with_nothing_personal_suggests_nothing() -> None:
 
 
 def test_why_never_holds_a_sampled_value() -> None:
-    sampled = {
-        "email": ("text", EMAILS),
-        "c2": ("text", [f"Anna Meyer{n}" for n in range(9)]),
+    sampled: dict[str, tuple[str, list[str]]] = {
+        "email": ("text", [str(each) for each in EMAILS]),
+        "c2": ("text", ["Anna Meyer", "Peter Vos", "Lars Holm", "Sofia Conti"]),
         "c3": ("text", ["111222333", "123456782", "000000012", "100000009", "987654329"]),
         "body": ("text", ["call me at +31 20 555 0199 before noon please"] * 4),
         "doc": ("json", [json.dumps({"Anna Meyer": {"email": "anna@mail.example"}})] * 2),
     }
-    found = suggestions(
-        {name: (family, list(values)) for name, (family, values) in sampled.items()}
-    )
-    assert found.keys() == {"email", "c2", "c3", "body", "doc"} - {"c2"} | {"c2"} & found.keys()
+    given: dict[str, tuple[str, list[str | None]]] = {
+        name: (family, [*values]) for name, (family, values) in sampled.items()
+    }
+    found = suggestions(given)
+    assert found.keys() == sampled.keys()
     for name, (_, values) in sampled.items():
-        for value in values:
-            assert value is not None
-            assert value not in found[name].why if name in found else True
+        assert [value for value in values if value in found[name].why] == []
     assert "anna@mail" not in found["doc"].why
 
 

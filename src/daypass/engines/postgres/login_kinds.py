@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from daypass.policy.given_names import GIVEN_NAMES
+
 _SYSTEM: Final = re.compile(
     r"postgres|rdsadmin|rds_superuser|rdsrepladmin|rdstopmgr|cloudsqladmin|cloudsqlagent"
     r"|cloudsqlreplica|cloudsqlimportexport|cloudsqlsuperuser|azuresu|azure_superuser"
@@ -24,28 +26,6 @@ tableau task tasks terraform test tool user usr web webapp webhook worker write 
 _PROGRAM_WORDS: Final = frozenset(_PROGRAM_WORDS_TEXT.split())
 _PERSON: Final = re.compile(r"[^\W\d_]{2,}(?:[._-][^\W\d_]{1,}){1,2}\d{0,2}")
 _SHORT_PERSON: Final = re.compile(r"[^\W\d_]\.?[^\W\d_]{3,}")
-_GIVEN_NAMES_TEXT: Final = """
-adam agnes alan alba alex alexander alice alicia amanda amy ana anders andrea andreas andrew
-andrzej angela anita ann anna anne antonio arjun arthur astrid barbara bart beata ben benjamin
-bernd birgit bob boris brian bruno carla carlos carmen caroline catherine charles chiara chloe
-chris christian christine christoph claire clara claudia cristina daan dan daniel daniela dave
-david deborah denis diana diego dirk dominik donna edward elena elif elisa elizabeth ella emil
-emily emma eric erik eva fatima felix fernando filip florian francesca francesco frank franziska
-fred frida gabriel gabriela george giorgia giulia greg guillaume hanna hannah hans heike helen
-helena henrik hugo ian ibrahim ines ingrid irene isabel isabelle ivan jack jacob jakob james jan
-jana jane jason javier jean jeff jennifer jens jessica jim joanna joao joe johan johanna
-johannes john jonas jorge jose joseph juan julia julian julie jun karen karin karl katarzyna
-kate katja kevin klaus lars laura lea lena leo leon linda lisa lotte louis luca lucas lucia luis
-lukas maja manuel marc marco maria marie mario marta martin mary mateo mats matteo matthew max
-mehmet mia michael michal michel miguel mike mohamed mohammed monika nadia natalia nicolas
-nicole nils nina noah nora olga oliver olivia omar oscar otto pablo patricia patrick paul paula
-pedro peter petra philip philipp pierre piotr priya rachel rafael ralf rebecca ricardo richard
-rob robert roberto roman rosa ruth ryan sabine sam samuel sandra sara sarah sebastian sergio
-silvia simon sofia sofie sophie stefan stefanie stephen steve susan sven tanja teresa thomas tim
-timo tobias tom tomasz ulrich ursula valentina vera victor viktor vincent walter wei werner will
-william wojciech yan yuki yusuf zoe
-"""
-_GIVEN_NAMES: Final = frozenset(_GIVEN_NAMES_TEXT.split())
 
 
 def login_kind(name: str, *, superuser: bool = False) -> str:
@@ -61,7 +41,7 @@ def login_kind(name: str, *, superuser: bool = False) -> str:
         return "human"
     if _PROGRAM_WORDS.intersection(words):
         return "admin" if superuser else "program"
-    if any(word in _GIVEN_NAMES for word in words) or _PERSON.fullmatch(lower):
+    if any(word in GIVEN_NAMES for word in words) or _PERSON.fullmatch(lower):
         return "human"
     # The first letter of a given name and a family name: jsmith.
     if _SHORT_PERSON.fullmatch(lower) and "." in lower:
