@@ -1,0 +1,160 @@
+"""Run the demo, or act the tour."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from daypass.cli.output import console, say, say_next, show_table
+from daypass.cli.serve import failure_of_error
+
+if TYPE_CHECKING:
+    from daypass.demo.start import Demo
+
+Customers = Annotated[
+    int, typer.Option("--customers", min=100, max=5_000_000, help="How many the sample shop has.")
+]
+
+_TRY: Final[Mapping[str, str]] = {
+    "ada@example.com": "daypass request prod/shop --profile oncall-read --ticket INC-42 -r slow",
+    "ben@example.com": "daypass request prod/shop --relation sales.orders -r 'a wrong total'",
+    "cleo@example.com": "daypass request prod/shop --profile contractor --ticket SHOP-1 -r pages",
+    "dana@example.com": "daypass requests --to-decide",
+    "dmitri@example.com": "daypass requests --to-decide",
+    "samira@example.com": "daypass policy test",
+    "anton@example.com": "daypass audit list",
+    "robin@example.com": "daypass doctor prod; daypass scan prod",
+    "lena@example.com": "daypass delegate start dana@example.com --for 1d",
+    "fay@example.com": "daypass request prod/shop --profile fraud-review -r 'three cards'",
+}
+
+
+def demo(
+    customers: Customers = 200_000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Where to listen; else the next free.")
+    ] = 8321,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="DIR", help="Where its state is; XDG_STATE_HOME if none."),
+    ] = None,
+) -> None:
+    """Run Daypass and a sample company's database server, in the foreground.
+
+    Ctrl-C or TERM stops both; the state stays and is found again. Where a demo runs already, its
+    addresses are shown.
+    """
+    import asyncio
+
+    from daypass.app import configure_logging
+    from daypass.demo.start import AlreadyRunning
+    from daypass.domain.errors import Error
+    from daypass.settings import default_state_dir
+
+    configure_logging("warning")
+    folder = state.absolute() if state is not None else default_state_dir() / "demo"
+    try:
+        asyncio.run(_run(folder, customers, port))
+    except AlreadyRunning as running:
+        _show_running(folder, running.addresses)
+    except Error as error:
+        raise failure_of_error(error) from error
+
+
+def tour(
+    customers: Customers = 5_000,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Do not pause between steps for reading.")
+    ] = False,
+) -> None:
+    """Act the whole story out: each command is really run, and what it proves is checked.
+
+    It starts a demo of its own on free ports and ends it again. The exit status is 0 only if every
+    step held.
+    """
+    from daypass.demo.tour import act
+
+    raise typer.Exit(0 if act(customers=customers, fast=fast) else 1)
+
+
+async def _run(folder: Path, customers: int, port: int) -> None:
+    import asyncio
+    import signal
+
+    from daypass.demo.start import demo as started
+
+    told = asyncio.Event()
+
+    def stop() -> None:
+        if not told.is_set():
+            # Between two steps of starting there is something to stop, and nobody who knows it.
+            _progress("stopping")
+        told.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    async with started(folder, customers=customers, port=port, say=_progress) as found:
+        if not told.is_set():
+            _welcome(found)
+        await told.wait()
+
+
+def _progress(text: str) -> None:
+    say("· ", text)
+    console().file.flush()
+
+
+def _welcome(found: Demo) -> None:
+    from daypass.demo.start import _write_text
+
+    password = found.state_dir / "password"
+    _write_text(password, found.password.reveal() + "\n")
+    token = found.state_dir / "agent.token"
+    if found.agent_token is not None:
+        _write_text(token, found.agent_token.reveal() + "\n")
+    _show(found.state_dir, found.url, f"127.0.0.1:{found.target_port}")
+    say("Ctrl-C stops everything.")
+    console().file.flush()
+
+
+def _show(folder: Path, url: str, target: str) -> None:
+    from daypass.demo.sample import sample_people
+
+    say()
+    say(f"Daypass answers at {url}")
+    say(f"The company's server, which Daypass looks after as `prod`, is at {target}")
+    say()
+    show_table(
+        ("Who", "E-mail", "Is", "Could try"),
+        [(p.name, p.email, p.title, _TRY.get(p.email, "")) for p in sample_people() if p.person],
+        empty="",
+        keep=("Who", "E-mail"),
+    )
+    say()
+    password = folder / "password"
+    token = folder / "agent.token"
+    if password.exists():
+        say(f"Everybody's password: {password.read_text(encoding='utf-8').strip()}")
+    if token.exists():
+        say(f"The triage agent's access token: DAYPASS_TOKEN=$(cat {shlex.quote(str(token))})")
+    say()
+    ask = "daypass --as ada request prod/shop --profile oncall-read --ticket INC-42"
+    say_next(
+        f"daypass login {url} --email ada@example.com --password-stdin < "
+        f"{shlex.quote(str(password))}",
+        f"{ask} --reason 'checkout is slow'",
+        "daypass --as ada query prod/shop 'select * from sales.customers limit 5'",
+    )
+
+
+def _show_running(folder: Path, addresses: Mapping[str, str]) -> None:
+    if not addresses:
+        say("A demo is starting here already; ask again in a few seconds.")
+        return
+    say("A demo runs here already.")
+    _show(folder, addresses["url"], addresses["target"])

@@ -1,0 +1,115 @@
+"""Follow a request to its grant, and say what is open then."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Final
+
+import typer
+
+from daypass.cli.client import Client, Json
+from daypass.cli.exits import ExitCode
+from daypass.cli.failure import Failure
+from daypass.cli.output import error_console, say, say_next
+from daypass.cli.wording import moment_of, now, say_moment, say_span
+
+_LOOK_EVERY_S: Final = 0.5
+
+
+def wait_for_decision(client: Client, request_id: int, patience: timedelta) -> Json:
+    """Wait until a request is decided, or for so long; show what it waits for meanwhile.
+
+    Raises `Failure` when it was denied, withdrawn or expired.
+    """
+    until = time.monotonic() + patience.total_seconds()
+    console = error_console()
+    with console.status("") as status:
+        while True:
+            found = client.get(f"/requests/{request_id}")
+            if found["state"] != "pending":
+                break
+            left = until - time.monotonic()
+            if left <= 0:
+                return found
+            status.update(
+                f"request {request_id} waits for {waits_for(found)} "
+                f"(giving up in {say_span(timedelta(seconds=left))})"
+            )
+            time.sleep(min(_LOOK_EVERY_S, left))
+    if found["state"] != "approved":
+        raise not_granted(found)
+    return found
+
+
+def not_granted(found: Json) -> Failure:
+    """Return the failure of a request that came to nothing."""
+    by = f" by {found['decided_by']}" if found.get("decided_by") else ""
+    return Failure(
+        f"request {found['id']} was {found['state']}{by}",
+        why=[str(found.get("decided_reason") or "")],
+        next_steps=[f"daypass show {found['id']} tells what happened"],
+        exit_code=ExitCode.CONFLICT if found["state"] == "withdrawn" else ExitCode.DENIED,
+        document={"code": f"request_{found['state']}", "detail": found["decided_reason"]},
+    )
+
+
+def waits_for(found: Json) -> str:
+    """Say whose yes a request needs now."""
+    for number, step in enumerate(found.get("steps", ()), start=1):
+        if step["current"]:
+            of = f"step {number} of {len(found['steps'])}: " if len(found["steps"]) > 1 else ""
+            return f"{of}{step['remaining']} of {', '.join(step['approvers'])}"
+    return "a decision"
+
+
+def show_waiting(found: Json, *, after: timedelta | None = None, as_json: bool = False) -> None:
+    """Say that a request still waits, and end so."""
+    if not as_json:
+        so_long = f" after {say_span(after)}" if after else ""
+        say(f"Request {found['id']} still waits{so_long} for {waits_for(found)}.")
+        say_next(f"daypass show {found['id']} --wait 10m", f"daypass withdraw {found['id']}")
+    raise typer.Exit(ExitCode.WAITING)
+
+
+def opened_text(filed: Json) -> str:
+    """Say what a request that was just filed waits for."""
+    steps = filed["decision"]["steps"]
+    return f"Request {filed['request_id']} is filed and waits for {', then '.join(steps)}."
+
+
+def show_opened(client: Client, grant_id: int, *, rule: str | None = None) -> None:
+    """Say what a grant opens, until when, and how to use it."""
+    grant = client.get(f"/grants/{grant_id}")
+    because = f" Rule '{rule}' let you in without asking anybody." if rule else ""
+    say(f"{grant_sentence(grant)}{because}")
+    if grant["break_glass"]:
+        say("Everybody concerned has been told; somebody else will review it.")
+    for blocked in grant.get("blocked") or ():
+        say(f"Blocked: {blocked['text']}")
+    say_next(*next_commands(grant))
+
+
+def grant_sentence(grant: Json) -> str:
+    """Say in a sentence what a grant opens and until when."""
+    starts, ends = moment_of(grant["starts_at"]), moment_of(grant["deadline"])
+    later = f"from {say_moment(grant['starts_at'])} " if starts > now() else ""
+    return (
+        f"Grant {grant['id']} opens {grant['database']} {later}until "
+        f"{say_moment(grant['deadline'])} ({say_span(ends - max(starts, now()))})."
+    )
+
+
+def next_commands(grant: Json) -> list[str]:
+    """Return what can be done with a grant."""
+    if grant["state"] == "scheduled":
+        return [f"daypass grant {grant['id']}"]
+    if grant["direct_credentials"]:
+        return [f"daypass credential {grant['id']}"]
+    relations = (grant.get("scope") or {}).get("relations") or ()
+    first = relations[0]["name"] if relations else "…"
+    classes = grant["asked"]["classes"]
+    sample = f"select * from {first} limit 5"
+    if "select" not in classes:
+        sample = f"{'explain ' if 'explain' in classes else ''}{sample if relations else '…'}"
+    return [f'daypass query {grant["database"]} "{sample}"']
