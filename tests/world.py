@@ -64,6 +64,15 @@ class CompanyServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def bare(self) -> None:
+        """Take away what the first grant on a server makes for all that follow."""
+        if not self.sql("select from pg_roles where rolname = 'dp_views'"):
+            return
+        for database in ("shop", "metrics"):
+            self.sql("drop schema if exists daypass cascade", database)
+            self.sql("drop owned by dp_views cascade", database)
+        self.sql("drop role dp_views")
+
     def ours(self) -> list[tuple[object, ...]]:
         """List what of Daypass's sessions and scopes exists: roles, memberships, view schemas."""
         roles = self.sql("select rolname from pg_roles where rolname ~ '^dp_[gs]_' order by 1")

@@ -31,6 +31,9 @@ def company(pg_major: int) -> Iterator[CompanyServer]:
 def _try(store_cluster: Cluster, company: CompanyServer, journal: Path, die_at: int | None) -> int:
     """Live and perhaps die, restart, check; return how many steps there were."""
 
+    # What the first grant on a server makes is made anew each time, and died in as well.
+    company.bare()
+
     async def prepared() -> Place:
         async with world(store_cluster, company, keep_store=True) as here:
             return Place(here.store_conninfo, here.key, here.instance_id, here.shop)

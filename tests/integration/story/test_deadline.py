@@ -1,16 +1,18 @@
 """Nothing outlives its deadline, even with every Daypass process killed before it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from daypass.domain.ids import GrantId
 from daypass.domain.scope import AskedScope
@@ -72,7 +74,7 @@ async def _serve_until_killed(place: Place, report: Path) -> None:
         target = await open_target(ctx, permit.instance_id)
         # What a rule for direct credentials would hand out: the strongest hold a client can have.
         credential = await target.issue_credential(
-            candidate.found.plan, SessionSpec(permit.account, permit.deadline)
+            candidate.found.plan, SessionSpec(permit.account, permit.deadline, connection_limit=4)
         )
         async with ctx.store.transaction() as tx:
             await tx.execute(
@@ -128,18 +130,46 @@ def _wait_for(report: Path, child: int) -> list[str]:
     raise AssertionError("the child never came up")
 
 
+@pytest.fixture
+def stack() -> Iterator[contextlib.ExitStack]:
+    """Return a stack of what is to be closed after the test."""
+    with contextlib.ExitStack() as found:
+        yield found
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Place, Path], int]]:
+    """Return a function that starts a process; whatever the test does, it does not outlive it."""
+    children: list[int] = []
+
+    def start(place: Place, report: Path) -> int:
+        children.append(_start(place, report))
+        return children[-1]
+
+    yield start
+    for child in children:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 @pytest.mark.kill
 def test_with_daypass_killed_the_database_itself_ends_it(
-    place: Place, company: CompanyServer, tmp_path: Path
+    place: Place,
+    company: CompanyServer,
+    tmp_path: Path,
+    serving: Callable[[Place, Path], int],
+    stack: contextlib.ExitStack,
 ) -> None:
     report = tmp_path / "report"
-    child = _start(place, report)
+    child = serving(place, report)
     grant_id, user, password, settings = _wait_for(report, child)
-    conninfo = as_account(company, user, password) + f" options='{settings}'"
+    conninfo = make_conninfo(as_account(company, user, password), options=settings)
     session = psycopg.connect(conninfo, autocommit=True)
+    stack.callback(session.close)
     statements = (
         "select count(*) from orders",
-        "insert into orders (customer_id) select customer_id from orders limit 0",
+        "insert into orders (customer_id, region) values (1, 'EU')",
         "update orders set status = status where id = -1",
         "delete from orders where id = -1",
     )
@@ -147,6 +177,7 @@ def test_with_daypass_killed_the_database_itself_ends_it(
         session.execute(statement.encode())
     # A holding transaction, a cursor and a prepared statement are no way around either.
     holding = psycopg.connect(conninfo)
+    stack.callback(holding.close)
     holding.execute("set transaction isolation level repeatable read")
     holding.execute("select count(*) from orders")
 
@@ -157,6 +188,7 @@ def test_with_daypass_killed_the_database_itself_ends_it(
     for statement in statements:
         with pytest.raises(psycopg.Error) as caught:
             session.execute(statement.encode())
+            pytest.fail(f"went on: {statement}")
         assert caught.value.sqlstate == "57D01", statement
         assert "grant ended" in str(caught.value)
     with pytest.raises(psycopg.Error) as held:
