@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+import traceback
 import uuid
 from typing import Final
 
@@ -85,7 +86,9 @@ class _Exchange:
             else:
                 await self._app(self._scope, self.receive, self.send)
         except Exception as error:
-            _log.exception("call_broke", request_id=self._request_id)
+            # As text made here: loggers that show local variables would show secrets.
+            trace = "".join(traceback.format_exception(error))
+            _log.error("call_broke", request_id=self._request_id, trace=trace)
             if self._status is not None:
                 # Half an answer is out: only cutting the connection says that it is not whole.
                 raise

@@ -164,7 +164,11 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning(
-            "call_failed", code=error.detail_code, request_id=request_id_of(request), exc_info=error
+            "call_failed",
+            code=error.detail_code,
+            message=error.message,
+            cause=repr(error.__cause__),
+            request_id=request_id_of(request),
         )
     return problem_response(error, request_id_of(request))
 
