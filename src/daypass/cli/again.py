@@ -34,7 +34,9 @@ _AT_MOST: Final = re.compile(r"at most (\d+\w+)")
 _PATTERN: Final = re.compile(r"(?:a ticket that matches|does not match) '([^']+)'")
 _PROFILE: Final = re.compile(r"with the profile '([^']+)'")
 _ONLY: Final = re.compile(r"for ([a-z_]+(?:(?:, | and )[a-z_]+)*) only")
-_DID_YOU_MEAN: Final = re.compile(r"\b([\w.$*\"/-]+?)'?;? \(?did you mean '?([\w.$\"/ -]+?)'?\??\)?$")
+_DID_YOU_MEAN: Final = re.compile(
+    r"\b([\w.$*\"/-]+?)'?;? \(?did you mean '?([\w.$\"/ -]+?)'?\??\)?$"
+)
 
 _Option = tuple[str, str | None]
 
@@ -84,9 +86,7 @@ def _respelled(options: list[_Option], failure: Failure) -> list[_Option] | None
         if found is None:
             continue
         wrong, right = found[1].strip("'"), found[2].strip()
-        changed = [
-            (name, right if value == wrong else value) for name, value in options
-        ]
+        changed = [(name, right if value == wrong else value) for name, value in options]
         if changed != options:
             return changed
     return None
@@ -97,7 +97,7 @@ def _mended(options: list[_Option], said: str, failure: Failure) -> list[_Option
     codes = {str(reason["code"]) for reason in failure.reasons}
     if not codes:
         return None
-    way = said.split(", or ")[0] if ", or " in said else said
+    way = said.split(", or ", maxsplit=1)[0] if ", or " in said else said
     if profile := _PROFILE.search(way):
         options = _without(options, *_SCOPE, "--profile", "--break-glass", "--direct")
         options.append(("--profile", profile[1]))

@@ -44,18 +44,19 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A session setting: app.tenant=acme."),
 ]
 NativeRole = Annotated[
-    str, typer.Option("--native-role", help="A role the database has of itself, instead of a scope.")
+    str,
+    typer.Option("--native-role", help="A role the database has of itself, instead of a scope."),
 ]
 Duration = Annotated[str, typer.Option("--for", metavar="DURATION", help="For how long: 2h, 30m.")]
 Until = Annotated[
     str, typer.Option("--until", metavar="MOMENT", help="Until when: 18:00, +2h, 2026-11-24T18:00.")
 ]
-Start = Annotated[str, typer.Option("--start", metavar="MOMENT", help="From when on; else at once.")]
+Start = Annotated[
+    str, typer.Option("--start", metavar="MOMENT", help="From when on; else at once.")
+]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; approvers read it.")]
 Ticket = Annotated[str, typer.Option("--ticket", help="A ticket elsewhere, such as INC-42.")]
-Direct = Annotated[
-    bool, typer.Option("--direct", help="With host, user and password of your own.")
-]
+Direct = Annotated[bool, typer.Option("--direct", help="With host, user and password of your own.")]
 BreakGlass = Annotated[
     bool,
     typer.Option("--break-glass", help="At once, told to all concerned, reviewed afterwards."),

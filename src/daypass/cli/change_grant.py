@@ -84,7 +84,9 @@ def shorten(
 ) -> None:
     """Bring a grant's deadline closer: by its holder, an owner of the database, or an admin."""
     if bool(to) == bool(until):
-        raise usage("until when?", next_step=f"daypass shorten {number} --to 10m (or --until 18:00)")
+        raise usage(
+            "until when?", next_step=f"daypass shorten {number} --to 10m (or --until 18:00)"
+        )
     deadline = now() + read_duration(to, "--to") if to else read_moment(until, "--until")
     client = connect()
     client.post(

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A command: the module and name of its function, or of a Typer app with commands of its own."""
+    """A command: the module and name of its function, or of an app with commands of its own."""
 
     module: str
     name: str

@@ -65,9 +65,7 @@ def _show_seen(answer: Json) -> None:
         for column in relation["columns"]
         if column["mask"]
     ]
-    filtered = [
-        (relation["name"], each) for relation in relations for each in relation["filters"]
-    ]
+    filtered = [(relation["name"], each) for relation in relations for each in relation["filters"]]
     say()
     show_facts(
         [

@@ -109,7 +109,7 @@ def next_commands(grant: Json) -> list[str]:
     relations = (grant.get("scope") or {}).get("relations") or ()
     first = relations[0]["name"] if relations else "…"
     classes = grant["asked"]["classes"]
-    sample = f"select * from {first} limit 5"
+    sample = f"select * from {first} limit 5"  # noqa: S608  # shown, not run
     if "select" not in classes:
         sample = f"{'explain ' if 'explain' in classes else ''}{sample if relations else '…'}"
     return [f'daypass query {grant["database"]} "{sample}"']

@@ -58,7 +58,9 @@ def list_grants(
         ],
         empty="There are no break-glass grants to review."
         if to_review
-        else "There are no grants." if everything else "There are no live grants.",
+        else "There are no grants."
+        if everything
+        else "There are no live grants.",
         right=("No.",),
         keep=("Time", "State"),
     )

@@ -161,9 +161,7 @@ def _list_logins(*, as_json: bool) -> None:
     credentials = load_credentials()
     current = credentials.find(named_server(), chosen.who)
     if as_json:
-        show_json(
-            {"items": [{**_shown(x), "current": x is current} for x in credentials.logins]}
-        )
+        show_json({"items": [{**_shown(x), "current": x is current} for x in credentials.logins]})
         return
     show_table(
         ("", "Who", "Server", "Until"),
@@ -214,7 +212,7 @@ def _first_steps(client: Client, saved: SavedLogin) -> list[str]:
         waiting = known.get("/requests", awaiting_me=True, limit=1)["items"]
     except Failure:
         waiting = []
-    steps = ["daypass requests --mine-to-decide  (requests wait for you)"] if waiting else []
+    steps = ["daypass requests --to-decide"] if waiting else []
     return [*steps, "daypass databases"]
 
 
@@ -232,5 +230,7 @@ def _password(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise usage("the password is not asked for without a terminal", next_step="add --password-stdin")
+        raise usage(
+            "the password is not asked for without a terminal", next_step="add --password-stdin"
+        )
     return str(typer.prompt("Password", hide_input=True, err=True))

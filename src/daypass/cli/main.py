@@ -55,7 +55,8 @@ def daypass(
     server: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Address of the Daypass to use; else DAYPASS_SERVER, else the login's."
+            metavar="URL",
+            help="Address of the Daypass to use; else DAYPASS_SERVER, else the login's.",
         ),
     ] = None,
     who: Annotated[

@@ -15,7 +15,6 @@ from daypass.cli.wording import read_duration, say_duration, say_left, say_momen
 from daypass.domain.states import RequestState
 
 
-
 def list_requests(
     to_decide: Annotated[
         bool, typer.Option("--to-decide", "-d", help="Only those that wait for your decision.")
@@ -152,8 +151,8 @@ def _show(found: Json) -> None:
             ("rule", found["rule"]),
             ("state", state(found["state"])),
             ("because", found["decided_reason"]),
-            ("waits for", pending and waits_for(found) or None),
-            ("at most until", pending and say_moment(found["pending_until"]) or None),
+            ("waits for", (pending and waits_for(found)) or None),
+            ("at most until", (pending and say_moment(found["pending_until"])) or None),
             ("grant", found["grant_id"]),
         ]
     )
