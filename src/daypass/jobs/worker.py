@@ -19,6 +19,7 @@ from daypass.operations.close_sessions import close_abandoned
 from daypass.operations.context import Context
 from daypass.operations.reconcile_instance import reconcile_instance
 from daypass.operations.send_messages import Channel, send_messages
+from daypass.operations.yield_instance import advance_yields
 from daypass.store import outbox
 from daypass.store.jobs import Task, enqueue, worker_app
 from daypass.store.processes import Hint, forget_process, note_process
@@ -27,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 _HEARTBEAT_S = 3.0
 _SILENT_S = 15.0
+_YIELD_POLL_S = 2.0
 _SHUTDOWN_S = 5.0
 
 
@@ -60,6 +62,10 @@ async def run_jobs(
             except Error as error:
                 _log.warning("reconcile_failed", instance=instance_id, error=error.message)
 
+    async def step_aside() -> None:
+        for problem in await advance_yields(ctx):
+            _log.warning("yield_failed", problem=problem)
+
     async def sync() -> None:
         async with ctx.store.transaction() as tx:
             cursor = await tx.execute(
@@ -88,6 +94,7 @@ async def run_jobs(
             group.create_task(
                 repeat("reconcile", Waker(), reconcile_every_s, reconcile), name="reconcile"
             )
+            group.create_task(repeat("yields", Waker(), _YIELD_POLL_S, step_aside), name="yields")
             group.create_task(repeat("sync", Waker(), sync_every_s, sync), name="sync")
             group.create_task(_work(app, concurrency), name="worker")
     finally:

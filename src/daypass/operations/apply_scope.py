@@ -9,6 +9,7 @@ from daypass.domain.ids import DatabaseId, GrantId, ScopeHash
 from daypass.operations.context import Context
 from daypass.operations.open_target import open_target
 from daypass.operations.plan_grant import GrantPlan
+from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, plans
 from daypass.store.jobs import Task, enqueue
 
@@ -72,8 +73,9 @@ async def ensure_applied(ctx: Context, found: GrantPlan) -> None:
         )
     async with ctx.store.connection() as connection:
         row = await plans.get_plan(connection, database_id, plan.scope_hash)
-    if row is not None and row.applied_at is not None:
-        return
+        if row is not None and row.applied_at is not None:
+            return
+        await require_not_yielded(connection, database_id)
     target = await open_target(ctx, found.facts.instance_id)
     async with ctx.store.lock("scope", database_id, plan.scope_hash):
         async with ctx.store.transaction() as tx:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
-
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import Decision, Outcome, Reason
-from daypass.domain.errors import Conflict, Denied, NotFound, Unavailable
+from daypass.domain.errors import Conflict, Denied, NotFound
 from daypass.domain.ids import DatabaseId, GrantId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor, Capability
@@ -16,6 +14,7 @@ from daypass.operations.apply_scope import ensure_applied, note_scope
 from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import find_database
 from daypass.operations.plan_grant import GrantPlan, plan_grant
+from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, sessions
 from daypass.store.database import Tx, now
 from daypass.store.grants import GrantRow
@@ -47,7 +46,7 @@ async def find_candidates(
             live = tuple(grant for grant in live if grant.id == grant_id)
         if not live or database_id is None:
             raise no_grant(database, grant_id)
-        await _check_instance(tx, database_id)
+        await require_not_yielded(tx, database_id)
         found = [Candidate(grant, await plan_grant(ctx, tx, grant)) for grant in live]
     return tuple(sorted(found, key=_breadth))
 
@@ -61,24 +60,6 @@ def _breadth(candidate: Candidate) -> tuple[bool, int, int, int, int]:
         len(candidate.grant.asked.unmask),
         -candidate.grant.id,
     )
-
-
-async def _check_instance(tx: Tx, database_id: DatabaseId) -> None:
-    cursor = await tx.execute(
-        """
-        select i.name, i.yielded_until from database d join instance i on i.id = d.instance_id
-        where d.id = %s and i.yielded_until > clock_timestamp()
-        """,
-        (database_id,),
-    )
-    row = await cursor.fetchone()
-    if row is not None:
-        until = row[1].astimezone(UTC)
-        raise Unavailable(
-            f"{row[0]} stepped aside for a migration until {until:%H:%M:%S} UTC",
-            next_step="try again then",
-            code="instance_yielded",
-        )
 
 
 async def authorize_session(
