@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
 from daypass.domain.errors import Conflict, Invalid
@@ -54,10 +55,12 @@ async def make_account(
     valid_until: datetime,
     password: Secret,
     connection_limit: int,
+    search_path: Sequence[str] = (),
 ) -> None:
     """Make an account with its login, in one round trip and one commit.
 
-    Raises the server's 42710 when there is one of that name.
+    `search_path` is what its connections start with, where they do not say so themselves. Raises
+    the server's 42710 when there is one of that name.
     """
     if not names.is_account(account):
         raise Invalid(f"{account!r} is no name of a session's account", code="invalid_account")
@@ -76,6 +79,12 @@ async def make_account(
         # Until 15 only a member may end a role's backends and drop what it owns.
         statements.append(sql.SQL("grant {} to {}").format(role, name))
         statements.append(sql.SQL("grant {} to current_user").format(name))
+    if search_path:
+        statements.append(
+            sql.SQL("alter role {} set search_path = {}").format(
+                name, sql.SQL(", ").join(sql.Identifier(each) for each in search_path)
+            )
+        )
     statements.append(
         sql.SQL("alter role {} login password {} connection limit {}").format(
             name, sql.Literal(scram_verifier(password)), sql.Literal(connection_limit)
@@ -120,6 +129,21 @@ async def terminate(connection: AdminConnection, accounts: Sequence[str]) -> int
         (list(accounts),),
     )
     return count if isinstance(count, int) else 0
+
+
+async def roll_back(connection: AdminConnection, gid: str, owner: str) -> int:
+    """Roll a prepared transaction back as its owner, the only one who may beside a superuser."""
+    role = sql.Identifier(owner)
+    try:
+        await connection.run("act as account", sql.SQL("set role {}").format(role))
+        await connection.run(
+            "roll back prepared", sql.SQL("rollback prepared {}").format(sql.Literal(gid))
+        )
+    except psycopg.errors.UndefinedObject:
+        return 0
+    finally:
+        await connection.run("act as admin", "reset role")
+    return 1
 
 
 async def set_deadline(

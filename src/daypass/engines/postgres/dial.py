@@ -55,7 +55,12 @@ class Dialler:
 
         Whatever fails on the way, the account is closed again as far as the target answers.
         """
-        password = await self.make_account(plan, spec, offset, connection_limit=1)
+        try:
+            password = await self.make_account(plan, spec, offset)
+        except asyncio.CancelledError:
+            # The account may have been made all the same.
+            await self._clean_up(spec.account)
+            raise
         try:
             session = await self._sign_in(plan, spec, password)
         except BaseException:
@@ -70,9 +75,9 @@ class Dialler:
         return session
 
     async def make_account(
-        self, plan: PostgresPlan, spec: SessionSpec, offset: timedelta, *, connection_limit: int
+        self, plan: PostgresPlan, spec: SessionSpec, offset: timedelta, *, direct: bool = False
     ) -> Secret:
-        """Make the account with a login and return its password.
+        """Make the account with a login and return its password; `direct` for a client of its own.
 
         An account of that name that is there already was left by a crash: it is closed first.
         """
@@ -87,7 +92,7 @@ class Dialler:
 
         async def make(connection: AdminConnection) -> bool:
             try:
-                await self._make(connection, plan, spec, valid_until, password, connection_limit)
+                await self._make(connection, plan, spec, valid_until, password, direct=direct)
             except psycopg.errors.DuplicateObject:
                 return False
             return True
@@ -105,7 +110,8 @@ class Dialler:
         spec: SessionSpec,
         valid_until: datetime,
         password: Secret,
-        connection_limit: int,
+        *,
+        direct: bool,
     ) -> None:
         try:
             await make_account(
@@ -115,7 +121,8 @@ class Dialler:
                 installation=self._admin.address.installation,
                 valid_until=valid_until,
                 password=password,
-                connection_limit=connection_limit,
+                connection_limit=spec.connection_limit if direct else 1,
+                search_path=plan.search_path if direct else (),
             )
         except psycopg.errors.UndefinedObject as error:
             raise Conflict(

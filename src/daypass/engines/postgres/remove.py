@@ -10,6 +10,7 @@ from psycopg import sql
 from daypass.domain.errors import Conflict
 from daypass.domain.ids import ScopeHash
 from daypass.engines.postgres import names
+from daypass.engines.postgres.accounts import roll_back
 from daypass.engines.postgres.admin import AdminConnection
 from daypass.engines.postgres.marks import read_mark
 from daypass.engines.postgres.objects import take_turn
@@ -52,6 +53,7 @@ async def remove_scope(
     role = names.scope_role(scope_hash)
     if await _is_there(connection, role, installation):
         await _leave_scope(connection, role)
+        await _roll_back(connection, role)
     [(shared,)] = await connection.run(
         "find schema", "select to_regclass('daypass.turns') is not null"
     )
@@ -67,6 +69,18 @@ async def remove_scope(
                 "drop scope's privileges", sql.SQL("drop owned by {}").format(name)
             )
             await connection.run("drop scope role", sql.SQL("drop role {}").format(name))
+
+
+async def _roll_back(connection: AdminConnection, role: str) -> None:
+    """Roll back what sessions prepared as the scope's role; its locks would keep the views."""
+    rows = await connection.run(
+        "find prepared",
+        "select p.gid from pg_prepared_xacts as p"
+        " where p.owner = %s and p.database = current_database() order by 1",
+        (role,),
+    )
+    for (gid,) in rows:
+        await roll_back(connection, str(gid), role)
 
 
 async def _disconnect(connection: AdminConnection, role: str) -> None:

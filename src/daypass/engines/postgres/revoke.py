@@ -16,39 +16,17 @@ from psycopg import sql
 from daypass.domain.errors import Error
 from daypass.engines.contract import Closure
 from daypass.engines.postgres import names
-from daypass.engines.postgres.accounts import terminate
+from daypass.engines.postgres.account_state import Seen, integer, look_at
+from daypass.engines.postgres.accounts import roll_back, terminate
 from daypass.engines.postgres.admin import Admin, AdminConnection
-from daypass.engines.postgres.marks import Mark, read_mark
 
 BUDGET_S: Final = 10.0
+TURN_S: Final = 0.5
+"""How long one account may keep an admin connection before others get it."""
 _PAUSES_S: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
 _HELD: Final = ("55P03", "40P01", "XX000")
 _DEPENDED_ON: Final = "2BP01"
 _GONE: Final = "42704"
-
-# One look at all there may be of an account. `prepared` are (gid, database, owner): until 15 a
-# session can also act as its scope's role. `databases` is where it owns or was granted anything;
-# the empty one stands for objects shared by all. The next are memberships it gave to others.
-_LOOK: Final = """
-select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
-  shobj_description(r.oid, 'pg_authid'),
-  array(select a.pid from pg_stat_activity as a where a.usesysid = r.oid order by 1),
-  array(select distinct s.rolname::text from pg_auth_members as m
-    join pg_roles as s on s.oid = m.roleid where m.member = r.oid order by 1),
-  array(select array[p.gid, p.database::text, p.owner::text] from pg_prepared_xacts as p
-    where p.owner = r.rolname or p.owner in (
-      select s.rolname from pg_auth_members as m join pg_roles as s on s.oid = m.roleid
-      where m.member = r.oid and starts_with(s.rolname, 'dp_s_')
-    ) order by p.gid),
-  array(select distinct coalesce(d.datname::text, '')
-    from pg_shdepend as s left join pg_database as d on d.oid = s.dbid
-    where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid order by 1),
-  array(select array[s.rolname::text, o.rolname::text] from pg_auth_members as m
-    join pg_roles as s on s.oid = m.roleid join pg_roles as o on o.oid = m.member
-    where m.grantor = r.oid order by 1),
-  pg_has_role(current_user, r.oid, 'usage')
-from pg_roles as r where r.rolname = %s
-"""
 
 _LEFT: Final = """
 select
@@ -66,48 +44,6 @@ _PROBES: Final = (
     "no prepared transaction of the role",
     "no object owned by and no privilege of the role, in any database",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one look found of an account."""
-
-    oid: int
-    can_login: bool
-    expired: bool
-    mark: Mark | None
-    backends: tuple[int, ...]
-    memberships: tuple[str, ...]
-    prepared: tuple[tuple[str, str, str], ...]
-    databases: tuple[str, ...]
-    granted: tuple[tuple[str, str], ...]
-    usable: bool
-
-    @property
-    def shut(self) -> bool:
-        """Say whether nobody is in and nobody can come in."""
-        return self.expired and not (self.can_login or self.backends)
-
-    @property
-    def closed(self) -> bool:
-        """Say whether, besides, nothing could be done with it if somebody were in."""
-        return self.shut and not (self.memberships or self.prepared)
-
-    @property
-    def bare(self) -> bool:
-        """Say whether the role can be dropped at once: nobody is in and nothing hangs on it."""
-        return not (self.backends or self.prepared or self.databases or self.granted)
-
-    def remains(self, account: str) -> list[str]:
-        """Say in words what is still there."""
-        left = [f"the role {account}"]
-        left += ["its login"] if self.can_login else []
-        left += [f"backend {pid}" for pid in self.backends]
-        left += [f"membership in {role}" for role in self.memberships]
-        left += [f"prepared transaction {gid} in {db}" for gid, db, _ in self.prepared]
-        left += [f"{member}'s membership in {role}" for role, member in self.granted]
-        left += [f"objects or privileges in {db or 'no database'}" for db in self.databases]
-        return left
 
 
 @dataclass(slots=True)
@@ -166,7 +102,8 @@ class Revoker:
             # Steps in other databases come outside of it: who holds one admin connection must not
             # wait for another.
             seen = await self._admin.work(
-                self._admin.database, lambda connection: self._climb(connection, report, until)
+                self._admin.database,
+                partial(self._climb, report=report, until=min(until, time.monotonic() + TURN_S)),
             )
             if seen is None or report.done:
                 break
@@ -174,15 +111,16 @@ class Revoker:
                 report.missing += [f"{account}: {each}" for each in seen.remains(account)]
                 break
             await self._clear_databases(seen, report)
+            await asyncio.sleep(_PAUSES_S[1])
         return report
 
     async def _climb(
         self, connection: AdminConnection, report: _Report, until: float
-    ) -> _Seen | None:
+    ) -> Seen | None:
         """Go as far as one connection gets; return what is to be done in other databases first."""
         attempt = 0
         while True:
-            seen = await _look(connection, report.account)
+            seen = await look_at(connection, report.account)
             if seen is None:
                 await _prove(connection, report)
                 return None
@@ -201,7 +139,7 @@ class Revoker:
             attempt += 1
             if seen.bare and await _drop(connection, seen, report):
                 continue
-            if not seen.shut or (seen.memberships and not report.revoked):
+            if not seen.shut or (seen.memberships and not (report.revoked or seen.prepared)):
                 held = await _shut(connection, seen, report)
                 # An open ALTER of the session's on its own role ends with its backend; a prepared
                 # one has to be rolled back first.
@@ -214,11 +152,11 @@ class Revoker:
             else:
                 await _drop(connection, seen, report)
 
-    async def _clear_databases(self, seen: _Seen, report: _Report) -> None:
+    async def _clear_databases(self, seen: Seen, report: _Report) -> None:
         """Roll back and disown in each database what an account left there."""
         for gid, database, owner in seen.prepared:
             report.rolled_back += await self._elsewhere(
-                database, partial(_roll_back, gid=gid, owner=owner)
+                database, partial(roll_back, gid=gid, owner=owner)
             )
         if not seen.shut:
             return
@@ -240,32 +178,7 @@ class Revoker:
             return 0
 
 
-async def _look(connection: AdminConnection, account: str) -> _Seen | None:
-    rows = await connection.run("look", _LOOK, (account,))
-    if not rows:
-        return None
-    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, *more)] = rows
-    [granted, usable] = more
-    return _Seen(
-        oid=_integer(oid),
-        can_login=bool(can_login),
-        expired=bool(expired),
-        mark=read_mark(comment),
-        backends=tuple(_integer(pid) for pid in _list(backends)),
-        memberships=tuple(str(role) for role in _list(memberships)),
-        prepared=tuple(
-            (str(gid), str(database), str(owner))
-            for gid, database, owner in (_list(each) for each in _list(prepared))
-        ),
-        databases=tuple(str(each) for each in _list(databases)),
-        granted=tuple(
-            (str(role), str(member)) for role, member in (_list(each) for each in _list(granted))
-        ),
-        usable=bool(usable),
-    )
-
-
-async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bool:
+async def _shut(connection: AdminConnection, seen: Seen, report: _Report) -> bool:
     """End backends, login and memberships; return whether a lock on the role was in the way."""
     account = sql.Identifier(report.account)
     if not seen.usable:
@@ -286,7 +199,8 @@ async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bo
                     sql.SQL("alter role {} nologin password null valid until 'epoch'").format(
                         account
                     ),
-                    *_revocations(seen, account),
+                    # The membership tells which transactions prepared as the scope are its own.
+                    *(() if seen.prepared else _revocations(seen, account)),
                 ]
             ),
         )
@@ -294,11 +208,11 @@ async def _shut(connection: AdminConnection, seen: _Seen, report: _Report) -> bo
         if error.sqlstate in _HELD:
             return True
         raise
-    report.revoked = True
+    report.revoked = not seen.prepared
     return False
 
 
-def _revocations(seen: _Seen, account: sql.Identifier) -> list[sql.Composable]:
+def _revocations(seen: Seen, account: sql.Identifier) -> list[sql.Composable]:
     """Return the revocation of each membership in a scope.
 
     One that somebody else gave, in a role of the customer's, the admin may not even be allowed to
@@ -311,7 +225,7 @@ def _revocations(seen: _Seen, account: sql.Identifier) -> list[sql.Composable]:
     ]
 
 
-async def _take_back(connection: AdminConnection, seen: _Seen, report: _Report) -> None:
+async def _take_back(connection: AdminConnection, seen: Seen, report: _Report) -> None:
     """Revoke the memberships an account gave to others.
 
     From 16 `drop owned` does; until 15 they would stay, with a grantor that is no more.
@@ -326,21 +240,6 @@ async def _take_back(connection: AdminConnection, seen: _Seen, report: _Report) 
         except psycopg.errors.InsufficientPrivilege:
             # A superuser's role: the proof will find it, and the receipt say so.
             continue
-
-
-async def _roll_back(connection: AdminConnection, gid: str, owner: str) -> int:
-    """Roll a prepared transaction back as its owner, the only one who may beside a superuser."""
-    role = sql.Identifier(owner)
-    try:
-        await connection.run("act as account", sql.SQL("set role {}").format(role))
-        await connection.run(
-            "roll back prepared", sql.SQL("rollback prepared {}").format(sql.Literal(gid))
-        )
-    except psycopg.errors.UndefinedObject:
-        return 0
-    finally:
-        await connection.run("act as admin", "reset role")
-    return 1
 
 
 async def _disown(connection: AdminConnection, account: str, heir: str) -> int:
@@ -363,7 +262,7 @@ async def _disown(connection: AdminConnection, account: str, heir: str) -> int:
         # Somebody built on it: dropping would take theirs as well.
         await _give(connection, name, sql.SQL("current_user"))
         await connection.run("drop owned", sql.SQL("drop owned by {}").format(name))
-    return _integer(count)
+    return integer(count)
 
 
 async def _give(connection: AdminConnection, account: sql.Identifier, heir: sql.Composable) -> None:
@@ -372,7 +271,7 @@ async def _give(connection: AdminConnection, account: sql.Identifier, heir: sql.
     )
 
 
-async def _drop(connection: AdminConnection, seen: _Seen, report: _Report) -> bool:
+async def _drop(connection: AdminConnection, seen: Seen, report: _Report) -> bool:
     """Revoke and drop in one commit; return whether that went well.
 
     The role's memberships by any grantor go with it.
@@ -404,11 +303,3 @@ async def _prove(connection: AdminConnection, report: _Report) -> None:
     report.removed_at = datetime.now(UTC)
     report.closed_at = report.closed_at or report.removed_at
     report.probes = tuple(f"{report.account}: {what}" for what in _PROBES)
-
-
-def _integer(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

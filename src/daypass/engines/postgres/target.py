@@ -130,7 +130,7 @@ class PostgresTarget:
                 code="not_direct",
             )
         password = await self._dialler.make_account(
-            own, spec, await self._clock_offset(), connection_limit=spec.connection_limit
+            own, spec, await self._clock_offset(), direct=True
         )
         return DirectCredential(
             host=self._address.host,

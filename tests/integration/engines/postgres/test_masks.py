@@ -42,7 +42,7 @@ create domain sales.document as jsonb;
 create type sales.mood as enum ('calm', 'tense');
 create type sales.pair as (a int, b text);
 """
-_EDGES = {
+_EDGES: dict[str, list[object]] = {
     "text": ["", "a", "ab", "Jane Doe", "o'neil\\x", "naïve ☕ 漢字", "x" * 5000, "a@b", None],
     "varchar(5)": ["", "abcde", None],
     "char(8)": ["abc", None],

@@ -195,3 +195,30 @@ async def test_a_lost_admin_connection_is_made_again(shop: Shop) -> None:
         )
     await _closed_within_a_second(shop, session.account)
     await session.aclose()
+
+
+async def test_what_it_prepared_as_its_scope_is_rolled_back(shop: Shop) -> None:
+    """From 16 a session cannot act as its scope's role; until 15 it can."""
+    plan = await shop.applied(customers())
+    session = await shop.target.open_session(plan, shop.spec())
+    acted = await session.execute(f"set role {plan.role}")
+    if acted.sqlstate:
+        assert acted.sqlstate == "42501"
+        assert shop.superuser("select current_setting('server_version_num')::int >= 160000") == [
+            (True,)
+        ]
+    for statement in ("begin; select * from customers", "prepare transaction 'p'"):
+        assert (await session.execute(statement)).sqlstate == ""
+    await _closed_within_a_second(shop, session.account)
+    assert shop.superuser("select gid from pg_prepared_xacts") == []
+    await session.aclose()
+
+
+async def test_a_scope_goes_though_a_transaction_is_prepared_in_it(shop: Shop) -> None:
+    plan = await shop.applied(customers())
+    shop.superuser(
+        f"set role {plan.role}; begin; lock table {plan.view_schema('sales')}.customers"
+        " in access share mode; prepare transaction 'p'"
+    )
+    await shop.target.remove_scope(shop.database, plan.scope_hash)
+    assert (await shop.target.inventory()).scopes == frozenset()

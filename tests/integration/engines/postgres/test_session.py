@@ -209,14 +209,12 @@ async def test_names_that_are_no_accounts_are_refused(shop: Shop) -> None:
 async def test_direct_credentials_work_until_the_deadline(shop: Shop) -> None:
     plan = await shop.applied(customers(email=FullMask()))
     credential = await shop.target.issue_credential(plan, shop.spec(connection_limit=2))
-    options = " ".join(f"-c {n}={v.replace(' ', chr(92) + ' ')}" for n, v in credential.settings)
     access = {
         "host": credential.host,
         "port": credential.port,
         "dbname": credential.database,
         "user": credential.user,
         "password": credential.password.reveal(),
-        "options": options,
     }
     with psycopg.connect(**access) as one, psycopg.connect(**access) as two:  # type: ignore[arg-type]
         for each in (one, two):

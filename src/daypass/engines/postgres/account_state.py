@@ -1,0 +1,110 @@
+"""One look at all there may be of an account on its instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from daypass.engines.postgres.admin import AdminConnection
+from daypass.engines.postgres.marks import Mark, read_mark
+
+# `prepared` are (gid, database, owner): until 15 a session can also act as its scope's role.
+# `databases` is where it owns or was granted anything; the empty one stands for objects shared by
+# all. The next are memberships it gave to others.
+_LOOK: Final = """
+select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
+  shobj_description(r.oid, 'pg_authid'),
+  array(select a.pid from pg_stat_activity as a where a.usesysid = r.oid order by 1),
+  array(select distinct s.rolname::text from pg_auth_members as m
+    join pg_roles as s on s.oid = m.roleid where m.member = r.oid order by 1),
+  array(select array[p.gid, p.database::text, p.owner::text] from pg_prepared_xacts as p
+    where p.owner = r.rolname or p.owner in (
+      select s.rolname from pg_auth_members as m join pg_roles as s on s.oid = m.roleid
+      where m.member = r.oid and starts_with(s.rolname, 'dp_s_')
+    ) order by p.gid),
+  array(select distinct coalesce(d.datname::text, '')
+    from pg_shdepend as s left join pg_database as d on d.oid = s.dbid
+    where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid order by 1),
+  array(select array[s.rolname::text, o.rolname::text] from pg_auth_members as m
+    join pg_roles as s on s.oid = m.roleid join pg_roles as o on o.oid = m.member
+    where m.grantor = r.oid order by 1),
+  pg_has_role(current_user, r.oid, 'usage')
+from pg_roles as r where r.rolname = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look found of an account."""
+
+    oid: int
+    can_login: bool
+    expired: bool
+    mark: Mark | None
+    backends: tuple[int, ...]
+    memberships: tuple[str, ...]
+    prepared: tuple[tuple[str, str, str], ...]
+    databases: tuple[str, ...]
+    granted: tuple[tuple[str, str], ...]
+    usable: bool
+
+    @property
+    def shut(self) -> bool:
+        """Say whether nobody is in and nobody can come in."""
+        return self.expired and not (self.can_login or self.backends)
+
+    @property
+    def closed(self) -> bool:
+        """Say whether, besides, nothing could be done with it if somebody were in."""
+        return self.shut and not (self.memberships or self.prepared)
+
+    @property
+    def bare(self) -> bool:
+        """Say whether the role can be dropped at once: nobody is in and nothing hangs on it."""
+        return not (self.backends or self.prepared or self.databases or self.granted)
+
+    def remains(self, account: str) -> list[str]:
+        """Say in words what is still there."""
+        left = [f"the role {account}"]
+        left += ["its login"] if self.can_login else []
+        left += [f"backend {pid}" for pid in self.backends]
+        left += [f"membership in {role}" for role in self.memberships]
+        left += [f"prepared transaction {gid} in {db}" for gid, db, _ in self.prepared]
+        left += [f"{member}'s membership in {role}" for role, member in self.granted]
+        left += [f"objects or privileges in {db or 'no database'}" for db in self.databases]
+        return left
+
+
+async def look_at(connection: AdminConnection, account: str) -> Seen | None:
+    """Look at an account; None when there is no such role."""
+    rows = await connection.run("look", _LOOK, (account,))
+    if not rows:
+        return None
+    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, *more)] = rows
+    [granted, usable] = more
+    return Seen(
+        oid=integer(oid),
+        can_login=bool(can_login),
+        expired=bool(expired),
+        mark=read_mark(comment),
+        backends=tuple(integer(pid) for pid in _list(backends)),
+        memberships=tuple(str(role) for role in _list(memberships)),
+        prepared=tuple(
+            (str(gid), str(database), str(owner))
+            for gid, database, owner in (_list(each) for each in _list(prepared))
+        ),
+        databases=tuple(str(each) for each in _list(databases)),
+        granted=tuple(
+            (str(role), str(member)) for role, member in (_list(each) for each in _list(granted))
+        ),
+        usable=bool(usable),
+    )
+
+
+def integer(value: object) -> int:
+    """Return a number of the server's as one."""
+    return value if isinstance(value, int) else 0
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

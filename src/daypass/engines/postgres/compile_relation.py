@@ -1,0 +1,192 @@
+"""Decide one relation of a scope: its columns, filters and classes, or why it is left out: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daypass.domain.catalog import Catalog, Column, Relation, RelationKind, RelationName
+from daypass.domain.masks import Mask
+from daypass.domain.scope import LeftOut, RowFilter, ScopedRelation
+from daypass.domain.statement_class import GATEWAY_TIMED, READS, WRITES, StatementClass
+from daypass.engines.postgres.filters import check_row_filter, columns_of_filter
+from daypass.engines.postgres.masks import mask_expression
+from daypass.engines.postgres.plan import PlannedColumn, PlannedRelation
+from daypass.engines.postgres.quoting import relation_identifier
+from daypass.engines.postgres.reach import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class RelationCompiler:
+    """Decides one relation at a time."""
+
+    catalog: Catalog
+    accepted: frozenset[str]
+    around: Reach
+
+    def relation(
+        self, scoped: ScopedRelation, known: Relation
+    ) -> tuple[PlannedRelation | None, list[LeftOut]]:
+        """Return the relation as it will be, or None, and what of it is left out."""
+        name = str(scoped.name)
+        problems: list[LeftOut] = []
+        whole = self._reason_against(scoped, known)
+        if whole is not None:
+            return None, [whole]
+        columns: list[PlannedColumn] = []
+        for each in scoped.columns:
+            column = known.column(each.name)
+            if column is None:
+                return None, [gone(f"{name}.{each.name}")]
+            columns.append(_column(column, each.mask, scoped.name))
+        for row_filter in scoped.filters:
+            problem = self._filter_problem(row_filter, scoped, known)
+            if problem is not None:
+                return None, [problem]
+        classes = scoped.classes & (READS | WRITES)
+        base = scoped.classes & (GATEWAY_TIMED - {StatementClass.ADMIN, StatementClass.CALL})
+        kept: set[StatementClass] = set()
+        for statement in sorted(classes | base):
+            reason = self._reason_against_class(statement, scoped, known)
+            if reason is None:
+                kept.add(statement)
+            else:
+                problems.append(reason)
+        planned = PlannedRelation(
+            name=scoped.name,
+            kind=known.kind,
+            owner=known.owner,
+            view=scoped.name,
+            classes=frozenset(kept & classes),
+            base_classes=frozenset(kept & base),
+            columns=tuple(sorted(columns, key=lambda c: c.base.position)),
+            filters=scoped.filters,
+        )
+        return (planned if kept else None), problems
+
+    def _reason_against(self, scoped: ScopedRelation, known: Relation) -> LeftOut | None:
+        name = str(scoped.name)
+        if not scoped.columns:
+            return LeftOut(name, "no_columns", f"{name} has no column the scope could show")
+        if known.kind is RelationKind.FOREIGN_TABLE:
+            return self._unless_accepted(
+                "foreign_table",
+                name,
+                f"{name} lives on another server, which Daypass does not guard",
+            )
+        unsafe = self._unsafe_code(known, StatementClass.SELECT)
+        if unsafe and not self.around.sessions_create_nothing:
+            return self._unless_accepted(
+                "foreign_code",
+                name,
+                f"{name}: reading it runs {unsafe}, whose names a session could redirect",
+                "set search_path on the function, ending in pg_temp",
+            )
+        return None
+
+    def _reason_against_class(
+        self, statement: StatementClass, scoped: ScopedRelation, known: Relation
+    ) -> LeftOut | None:
+        name = str(scoped.name)
+        label = f"{name}: {statement.value}"
+        is_table = known.kind in (
+            RelationKind.TABLE,
+            RelationKind.PARTITIONED,
+            RelationKind.PARTITION,
+        )
+        if statement not in READS and not is_table:
+            return LeftOut(label, "not_writable", f"{name} is a {known.kind.value}, read only here")
+        if statement in (StatementClass.TRUNCATE, StatementClass.COPY_IN):
+            if scoped.filters:
+                return LeftOut(
+                    label,
+                    "row_filter",
+                    f"{statement.value} would reach rows of {name} that the scope hides",
+                )
+            if scoped.name.schema not in self.around.usable | self.around.grantable:
+                return LeftOut(
+                    label,
+                    "schema_closed",
+                    f"{statement.value} needs the schema {scoped.name.schema}, which shows more",
+                )
+        if statement is StatementClass.INSERT:
+            lacking = [
+                column.name
+                for column in known.columns
+                if column.not_null
+                and not column.has_default
+                and not column.identity
+                and not column.generated
+                and not _shown(scoped, column.name)
+            ]
+            if lacking:
+                return LeftOut(
+                    label,
+                    "masked_required",
+                    f"{name} needs a value for {', '.join(lacking)}, which the scope masks",
+                )
+        if statement in READS:
+            return None
+        unsafe = self._unsafe_code(known, statement)
+        if unsafe and not self.around.sessions_create_nothing:
+            return self._unless_accepted(
+                "foreign_code",
+                name,
+                f"{name}: {statement.value} runs {unsafe}, whose names a session could redirect",
+                "set search_path on the function, ending in pg_temp",
+                label=label,
+            )
+        return None
+
+    def _filter_problem(
+        self, row_filter: RowFilter, scoped: ScopedRelation, known: Relation
+    ) -> LeftOut | None:
+        name = str(scoped.name)
+        narrowing = row_filter.rule is None
+        problem = check_row_filter(row_filter, known.name, self.catalog, narrowing=narrowing)
+        if problem is not None:
+            return LeftOut(name, "invalid_filter", f"{name}: {problem}")
+        if narrowing:
+            named = columns_of_filter(row_filter)
+            masked = [c.name for c in scoped.columns if c.mask is not None and c.name in named]
+            unknown = named - {c.name for c in scoped.columns}
+            if masked or unknown:
+                return LeftOut(
+                    name,
+                    "filter_on_masked",
+                    f"{name}: a filter on {', '.join(sorted({*masked, *unknown}))} would tell"
+                    " what the scope hides",
+                    "narrow by a column the scope shows in clear",
+                )
+        return None
+
+    def _unsafe_code(self, known: Relation, statement: StatementClass) -> str:
+        found = [
+            f"{code.via} {code.name}"
+            for code in known.foreign_code
+            if code.unsafe and statement.value in code.on
+        ]
+        return ", ".join(sorted(set(found)))
+
+    def _unless_accepted(
+        self, code: str, name: str, reason: str, mend: str = "", *, label: str = ""
+    ) -> LeftOut | None:
+        if f"{code}:{name}" in self.accepted:
+            return None
+        return LeftOut(label or name, code, reason, mend)
+
+
+def _shown(scoped: ScopedRelation, column: str) -> bool:
+    return any(each.name == column and each.mask is None for each in scoped.columns)
+
+
+def gone(name: str) -> LeftOut:
+    """Return what is said of a relation or column the database does not have any more."""
+    return LeftOut(name, "gone", f"{name} is not in the database any more", "sync the catalog")
+
+
+def _column(column: Column, mask: Mask | None, relation: RelationName) -> PlannedColumn:
+    if mask is None:
+        return PlannedColumn(column, None, column.type)
+    return PlannedColumn(
+        column, mask, mask_expression(mask, column, relation_identifier(relation)).type
+    )
