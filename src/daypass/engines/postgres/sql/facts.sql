@@ -17,7 +17,8 @@ select
     select coalesce(json_agg(json_build_object(
         'role', pg_get_userbyid(d.defaclrole), 'schema', n.nspname, 'objects', d.defaclobjtype,
         'privilege', lower(a.privilege_type)
-      ) order by d.oid, a.privilege_type), '[]')::text
+      )
+      order by pg_get_userbyid(d.defaclrole), n.nspname, d.defaclobjtype, a.privilege_type), '[]')::text
     from pg_default_acl as d
     left join pg_namespace as n on n.oid = d.defaclnamespace
     cross join aclexplode(d.defaclacl) as a
@@ -26,7 +27,7 @@ select
       and d.defaclobjtype in ('r', 'n')
   ),
   (
-    select coalesce(json_agg(json_build_array(f.signature, f.used) order by 1, 2), '[]')::text
+    select coalesce(json_agg(json_build_array(f.signature, f.used) order by f.signature, f.used), '[]')::text
     from (
       select p.oid::regprocedure::text as signature,
         case d.classid
@@ -50,7 +51,7 @@ select
   has_table_privilege('pg_catalog.pg_authid', 'select'),
   -- Functions nobody can call by themselves: only a trigger runs them.
   (
-    select coalesce(json_agg(p.oid::regprocedure::text order by 1), '[]')::text
+    select coalesce(json_agg(p.oid::regprocedure::text order by p.oid::regprocedure::text), '[]')::text
     from pg_proc as p
     where p.prosecdef and p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype)
   )
