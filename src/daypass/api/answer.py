@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from daypass.api.call import Call
 from daypass.api.facts import Declared
-from daypass.domain.errors import Conflict, Error, Invalid
+from daypass.domain.errors import Conflict, Error, Invalid, Unavailable
 from daypass.store import idempotency
 
 KEY_HEADER: Final = "Idempotency-Key"
@@ -31,7 +31,7 @@ def answering(declared: Declared) -> Callable[..., Any]:
         call: Call = arguments["call"]
         async with asyncio.timeout(facts.timeout_s):
             key = call.request.headers.get(KEY_HEADER)
-            if key is None or not facts.creates or facts.callers.public:
+            if key is None or not declared.once:
                 return await endpoint(**arguments)
             if not 0 < len(key) <= _MAX_KEY:
                 raise Invalid(f"{KEY_HEADER} has 1 to {_MAX_KEY} characters", code="malformed")
@@ -57,6 +57,12 @@ async def _once(declared: Declared, call: Call, key: str, arguments: dict[str, A
                     next_step="use a fresh key for each new call",
                     code="idempotency_key_reused",
                 )
+            if kept.status is not None and not declared.facts.keeps_answer:
+                raise Conflict(
+                    "this call was made already; its answer is kept nowhere",
+                    next_step="use a fresh key to make it again",
+                    code="idempotency_answer_gone",
+                )
             if kept.status is not None:
                 return _replay(kept.status, kept.response)
             if kept.age_s > declared.facts.timeout_s:
@@ -71,13 +77,17 @@ async def _once(declared: Declared, call: Call, key: str, arguments: dict[str, A
 async def _act(declared: Declared, call: Call, key: str, arguments: dict[str, Any]) -> Any:
     try:
         answer = await declared.endpoint(**arguments)
-    except Error:
+    except Error as error:
         # An operation that raises one has changed nothing. Anything else leaves the claim: whether
-        # it acted is unknown then, and acting twice is worse than asking somebody to look.
+        # it acted is unknown then, and acting twice is worse than asking somebody to look. So it
+        # is with a target that went away while a statement ran.
+        if isinstance(error, Unavailable) and not declared.facts.keeps_answer:
+            raise
         async with call.ctx.store.transaction() as tx:
             await idempotency.release(tx, call.actor.id, key)
         raise
-    body = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else None
+    keeps = isinstance(answer, BaseModel) and declared.facts.keeps_answer
+    body = answer.model_dump(mode="json") if keeps else None
     for secret in declared.facts.secret_fields:
         _blank(body, secret.split("."))
     headers = {

@@ -116,7 +116,7 @@ def _openapi_extra(declared: Declared) -> dict[str, Any]:
     parameters = []
     if not facts.callers.public and declared.method not in SAFE_METHODS:
         parameters.append(_header(CSRF_HEADER, "Needed with a login cookie: the login's own value"))
-    if facts.creates:
+    if declared.once:
         parameters.append(_header(KEY_HEADER, "Makes repeating the call act once; kept for a day"))
     if parameters:
         extra["parameters"] = parameters

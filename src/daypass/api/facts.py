@@ -46,14 +46,15 @@ class RouteFacts:
     """What a route declares.
 
     `secret_fields` are fields of the answer (dotted, `[]` for each of a list) shown this once and
-    kept nowhere; `creates` says that an `Idempotency-Key` makes a repeated call act once.
+    kept nowhere. An `Idempotency-Key` makes a repeated POST act once; `keeps_answer` is false where
+    the answer holds what the store must not, so that a repetition is told only that it acted.
     """
 
     callers: Callers
     capability: Capability | None = None
     entries: tuple[EntryKind, ...] = ()
     secret_fields: tuple[str, ...] = ()
-    creates: bool = False
+    keeps_answer: bool = True
     timeout_s: float = 30.0
     in_schema: bool = True
 
@@ -69,6 +70,11 @@ class Declared:
     tag: str
     status: int
     response_class: Any = None
+
+    @property
+    def once(self) -> bool:
+        """Say whether an `Idempotency-Key` counts: the call does something, in somebody's name."""
+        return self.method == "POST" and bool(self.facts.entries) and not self.facts.callers.public
 
     @property
     def operation_id(self) -> str:

@@ -75,10 +75,15 @@ def test_what_changes_something_is_recorded(declared: Declared) -> None:
     assert bool(declared.facts.entries) == changes
 
 
-@_each()
-def test_what_makes_something_can_be_repeated(declared: Declared) -> None:
-    makes = declared.status == 201 and not declared.facts.callers.public
-    assert declared.facts.creates == makes
+def test_repeated_posts_act_once_unless_they_change_nothing() -> None:
+    posts = {each.operation_id for each in ROUTES if each.method == "POST"}
+    public = {each.operation_id for each in ROUTES if each.facts.callers.public}
+    once = {each.operation_id for each in ROUTES if each.once}
+    assert once == posts - public - CHANGE_NOTHING
+    # A result holds what is the customer's: it stays out of the store.
+    assert {each.operation_id for each in ROUTES if not each.facts.keeps_answer} == {
+        "query_database"
+    }
 
 
 @_each()

@@ -124,7 +124,6 @@ async def list_all_databases(
         _ADMIN,
         Capability.MANAGE,
         entries=(EntryKind.DATABASE_ADDED, EntryKind.CATALOG_SYNCED),
-        creates=True,
         timeout_s=_SLOW_S,
     ),
     status=201,

@@ -74,7 +74,6 @@ async def list_all_delegations(
         concerned("people, for themselves"),
         Capability.APPROVE,
         entries=(EntryKind.DELEGATION_STARTED,),
-        creates=True,
     ),
     status=201,
 )

@@ -221,7 +221,6 @@ async def list_grant_sessions(
             EntryKind.GRANT_EXTENDED,
             EntryKind.ACCESS_DENIED,
         ),
-        creates=True,
     ),
     status=201,
 )
@@ -300,7 +299,6 @@ async def review_one_grant(call: ThisCall, grant_id: GrantNumber, body: ReviewBo
         Capability.CONNECT,
         entries=(EntryKind.SESSION_AUTHORIZED, EntryKind.CREDENTIAL_ISSUED),
         secret_fields=("password",),
-        creates=True,
         timeout_s=60,
     ),
     status=201,

@@ -69,7 +69,6 @@ async def list_all_groups(call: ThisCall, query: Annotated[PageQuery, Query()]) 
         holders(DaypassRole.ADMIN),
         Capability.MANAGE,
         entries=(EntryKind.GROUP_CHANGED,),
-        creates=True,
     ),
     status=201,
 )

@@ -193,7 +193,6 @@ async def list_all_instances(call: ThisCall) -> InstancesOut:
             EntryKind.DATABASE_ADDED,
             EntryKind.CATALOG_SYNCED,
         ),
-        creates=True,
         timeout_s=SLOW_S,
     ),
     status=201,

@@ -155,7 +155,6 @@ async def list_all_principals(
         holders(DaypassRole.ADMIN),
         Capability.MANAGE,
         entries=(EntryKind.PRINCIPAL_ADDED,),
-        creates=True,
     ),
     status=201,
 )
@@ -178,7 +177,6 @@ async def add_person(call: ThisCall, body: NewPersonBody) -> PrincipalOut:
         holders(DaypassRole.ADMIN),
         Capability.MANAGE,
         entries=(EntryKind.PRINCIPAL_ADDED,),
-        creates=True,
     ),
     status=201,
 )
@@ -273,7 +271,6 @@ async def let_principal_leave(
         Capability.MANAGE,
         entries=(EntryKind.PRINCIPAL_CHANGED,),
         secret_fields=("url",),
-        creates=True,
     ),
     status=201,
 )

@@ -68,6 +68,7 @@ class QueryOut(Out):
             EntryKind.STATEMENT_DENIED,
             EntryKind.SESSION_CLOSED,
         ),
+        keeps_answer=False,
         timeout_s=120,
     ),
 )

@@ -169,7 +169,6 @@ class DecidedOut(Out):
             EntryKind.GRANT_MADE,
             EntryKind.ACCESS_DENIED,
         ),
-        creates=True,
     ),
     status=201,
 )

@@ -88,7 +88,6 @@ async def list_all_tokens(call: ThisCall, query: Annotated[TokensQuery, Query()]
         Capability.MANAGE,
         entries=(EntryKind.TOKEN_ISSUED,),
         secret_fields=("token",),
-        creates=True,
     ),
     status=201,
 )
