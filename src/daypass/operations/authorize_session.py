@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, NotFound
-from daypass.domain.ids import DatabaseId, GrantId
+from daypass.domain.ids import GrantId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.states import GrantState
@@ -16,7 +17,7 @@ from daypass.operations.database_facts import find_database
 from daypass.operations.plan_grant import GrantPlan, plan_grant
 from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, sessions
-from daypass.store.database import Tx, now
+from daypass.store.database import now
 from daypass.store.grants import GrantRow
 from daypass.store.principals import hold_principal
 
