@@ -256,12 +256,12 @@ def test_public_is_kept_out_by_the_schema_alone(owner: psycopg.Connection[Row]) 
         for schema in ("sales", "app"):
             usable = one(owner, "select has_schema_privilege('dp_trial', %s, 'usage')", schema)
             assert usable is False
-        relation = "sales.products"
+        relation = "sales.order_lines"
         granted = one(owner, "select has_table_privilege('dp_trial', %s, 'select')", relation)
         assert granted is True
         owner.execute("set role dp_trial")
         with pytest.raises(errors.InsufficientPrivilege, match="schema sales"):
-            owner.execute("select from sales.products")
+            owner.execute("select from sales.order_lines")
         owner.execute("reset role")
         owner.execute("grant usage on schema app to dp_trial")
         owner.execute("set role dp_trial")

@@ -16,9 +16,9 @@ grant execute on all routines in schema sales, billing, app to shop_app;
 -- A partition of its own grant: reading the child goes around whatever guards the parent.
 grant select on billing.payments_2026q4 to shop_readonly;
 
--- "Just for the test", years ago: everybody may read the products. Nobody can use the schema, so
+-- "Just for the test", years ago: everybody may read what was ordered. Nobody can use the schema, so
 -- nothing happened so far; any USAGE on sales, such as Daypass might give, would open it.
-grant select on sales.products to public;
+grant select on sales.order_lines to public;
 
 -- Whatever the owner makes from now on is readable at once: Daypass's own views must not be.
 alter default privileges in schema sales grant select on tables to shop_readonly;
