@@ -137,6 +137,24 @@ def listening_socket(host: str, port: int) -> socket.socket:
     raise Unavailable(f"no port from {port} to {port + _PORTS_TRIED} on {host} is free")
 
 
+class _Server(uvicorn.Server):
+    """A server that says when it answers, and leaves signals to whoever runs it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer."""
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none: uvicorn would end its own part alone."""
+        yield
+
+
 @asynccontextmanager
 async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running]:
     """Run API and jobs on a store until the block ends; everything begun is ended with it."""
@@ -156,7 +174,7 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
             if isinstance(channel, WebhookChannel):
                 stack.push_async_callback(channel.aclose)
         offer = await offer_first_admin(ctx)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 create_app(ctx),
                 log_config=None,
@@ -166,8 +184,6 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 server_header=False,
             )
         )
-        # Signals are the caller's: uvicorn would end its own part alone.
-        server.capture_signals = _no_signals  # type: ignore[method-assign]
         async with asyncio.TaskGroup() as group:
             api = group.create_task(server.serve(sockets=[bound]), name="api")
             jobs = group.create_task(
@@ -181,19 +197,15 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 name="jobs",
             )
             try:
-                while not server.started and not api.done():
-                    await asyncio.sleep(0.01)
+                up = group.create_task(server.up.wait(), name="api-up")
+                await asyncio.wait({api, up}, return_when=asyncio.FIRST_COMPLETED)
+                up.cancel()
                 yield Running(ctx, url, offer)
             finally:
                 server.should_exit = True
                 jobs.cancel()
                 with suppress(asyncio.CancelledError):
                     await jobs
-
-
-@contextmanager
-def _no_signals() -> Iterator[None]:
-    yield
 
 
 def _channels(settings: Settings, secrets: SecretStore) -> dict[str, Channel]:

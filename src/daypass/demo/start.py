@@ -8,8 +8,8 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,8 @@ async def demo(
 
     Raises `AlreadyRunning` with the addresses of the one that runs.
     """
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     addresses = state_dir / "addresses.json"
-    with (state_dir / "demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(_read(addresses)) from None
+    with _alone(state_dir, addresses):
         kept = _kept_secrets(state_dir / "secrets.json")
         settings = Settings(
             state_dir=state_dir,
@@ -105,6 +100,18 @@ async def demo(
                         )
                     finally:
                         addresses.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(state_dir: Path, addresses: Path) -> Iterator[None]:
+    """Keep a second demo out of the state folder, which is made if it is not there."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state_dir / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(_read(addresses)) from None
+        yield
 
 
 @asynccontextmanager

@@ -73,8 +73,8 @@ class Column:
 class ForeignCode:
     """Code of the customer's that runs when a session writes or reads a relation.
 
-    `via` is `trigger`, `policy`, `check`, `default`, `index` or `rule`; `unsafe` says that its names
-    resolve through the session's search path, so that a temporary object can stand in for them.
+    `via` is `trigger`, `policy`, `check`, `default`, `index` or `rule`; `unsafe` says that its
+    names resolve through the session's search path, where a temporary object can stand in for them.
     `on` lists the statement classes that run it.
     """
 

@@ -46,7 +46,7 @@ class RowFilter:
 
 @dataclass(frozen=True, slots=True)
 class ScopedColumn:
-    """A column of a scope, in clear when `mask` is None; `rule` is the masking rule that decided."""
+    """A column of a scope, in clear without a `mask`; `rule` is the masking rule that decided."""
 
     name: str
     mask: Mask | None = None
