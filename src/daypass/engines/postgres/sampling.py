@@ -13,6 +13,8 @@ from daypass.engines.postgres.quoting import relation_identifier
 _MOST_ROWS: Final = 1000
 _MOST_CHARACTERS: Final = 2000
 _SCATTERED_FROM: Final = 50_000
+_PAGES: Final = 20
+_ROWS_OF_A_PAGE: Final = 50
 _SETTINGS: Final = (
     "set transaction read only",
     "set local search_path = pg_catalog, pg_temp",
@@ -22,7 +24,7 @@ _SETTINGS: Final = (
     "set local row_security = off",
 )
 _FACTS: Final = """
-select c.relkind::text, c.reltuples::float8
+select c.relkind::text, c.reltuples::float8, c.relpages
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname = %s
 """
@@ -48,14 +50,14 @@ async def sample(
             facts = await cursor.fetchone()
             if facts is None or facts[0] not in ("r", "p", "m"):
                 return ()
-            found = []
-            if facts[1] >= _SCATTERED_FROM:
-                share = sql.SQL(" tablesample system ({})").format(
-                    sql.Literal(min(100.0, max(0.001, 300 * rows / facts[1])))
-                )
-                found = await _read(cursor, relation, columns, rows, share)
+            found: list[tuple[str | None, ...]] = []
+            _, tuples, pages = facts
+            if tuples >= _SCATTERED_FROM:
+                # A partitioned table has no pages of its own.
+                share = 100 * _PAGES / (pages if pages > 0 else tuples / _ROWS_OF_A_PAGE)
+                found = await _read(cursor, relation, columns, rows, min(100.0, share))
             if len(found) < rows:
-                found = await _read(cursor, relation, columns, rows, sql.SQL(""))
+                found = await _read(cursor, relation, columns, rows)
             return tuple(found)
     except (
         errors.InsufficientPrivilege,
@@ -72,16 +74,19 @@ async def _read(
     relation: RelationName,
     columns: Sequence[str],
     rows: int,
-    share: sql.Composable,
+    share: float | None = None,
 ) -> list[tuple[str | None, ...]]:
-    await cursor.execute(
-        sql.SQL("select {} from {}{} limit {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
-            relation_identifier(relation),
-            share,
-            sql.Literal(rows),
-        )
-    )
+    """Read the first rows, or some at random out of a share of the pages in per cent."""
+    listed = sql.SQL(", ").join(map(sql.Identifier, columns))
+    name, limit = relation_identifier(relation), sql.Literal(rows)
+    if share is None:
+        query = sql.SQL("select {} from {} limit {}").format(listed, name, limit)
+    else:
+        query = sql.SQL(
+            "select {0} from (select {0} from {1} tablesample system ({2}) limit {3}) as sampled"
+            " order by pg_catalog.random() limit {4}"
+        ).format(listed, name, sql.Literal(share), sql.Literal(20 * rows), limit)
+    await cursor.execute(query)
     result = cursor.pgresult
     # As the server writes them: a cast to text could be a function of the customer's.
     return [

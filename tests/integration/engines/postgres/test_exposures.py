@@ -129,8 +129,10 @@ QUOTED = 'Open Schema.Odd "People'
             True,
         ),
         (
-            "create view s.v as select upper(email) as e from s.people;"
-            " grant select on s.v to @reader",
+            (
+                "create view s.v as select upper(email) as e from s.people;"
+                " grant select on s.v to @reader"
+            ),
             "leaking_view:s.v",
             Severity.MEDIUM,
             False,
