@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.errors import Error, Unavailable
@@ -65,10 +65,11 @@ async def _write_receipt(ctx: Context, grant: GrantRow, closure: Closure) -> Clo
         if locked is None or locked.state != GrantState.REVOKING or locked.ended_at is None:
             return None
         moment = await now(tx)
+        # What was seen was timed by this machine's clock; receipts go by the store's.
+        skew = moment - datetime.now(UTC)
         due_at = min(locked.ended_at, locked.deadline)
-        # With no account to take away the grant was closed as it ended; nothing on the target.
-        closed_at = max(due_at, closure.closed_at or moment)
-        removed_at = max(closed_at, closure.removed_at or moment)
+        closed_at = max(due_at, (closure.closed_at or moment) + skew)
+        removed_at = max(closed_at, (closure.removed_at or moment) + skew)
         attempts = locked.revoke_attempts + 1
         await receipts.insert_receipt(
             tx,

@@ -1,0 +1,1 @@
+"""Take each protection away in turn: a named test must fail."""
