@@ -34,9 +34,8 @@ _AT_MOST: Final = re.compile(r"at most (\d+\w+)")
 _PATTERN: Final = re.compile(r"(?:a ticket that matches|does not match) '([^']+)'")
 _PROFILE: Final = re.compile(r"with the profile '([^']+)'")
 _ONLY: Final = re.compile(r"for ([a-z_]+(?:(?:, | and )[a-z_]+)*) only")
-_DID_YOU_MEAN: Final = re.compile(
-    r"\b([\w.$*\"/-]+?)'?;? \(?did you mean '?([\w.$\"/ -]+?)'?\??\)?$"
-)
+_DID_YOU_MEAN: Final = re.compile(r"did you mean (?P<right>'[^']+'|[^\s?]+)")
+_WRONG: Final = re.compile(r"'([^']+)'|(?:relation|column|profile) ([^\s;]+)|(\w+\.[^\s;]+)")
 
 _Option = tuple[str, str | None]
 
@@ -85,11 +84,18 @@ def _respelled(options: list[_Option], failure: Failure) -> list[_Option] | None
         found = _DID_YOU_MEAN.search(line)
         if found is None:
             continue
-        wrong, right = found[1].strip("'"), found[2].strip()
-        changed = [(name, right if value == wrong else value) for name, value in options]
-        if changed != options:
-            return changed
+        right = found["right"].strip("'\"")
+        for match in _WRONG.finditer(line[: found.start()]):
+            wrong = next(each for each in match.groups() if each)
+            whole = re.compile(rf"(?<![\w.]){re.escape(wrong)}(?![\w.])")
+            changed = [(name, _replaced(whole, right, value)) for name, value in options]
+            if changed != options:
+                return changed
     return None
+
+
+def _replaced(whole: re.Pattern[str], right: str, value: str | None) -> str | None:
+    return whole.sub(lambda _: right, value) if value is not None else None
 
 
 def _mended(options: list[_Option], said: str, failure: Failure) -> list[_Option] | None:

@@ -32,7 +32,7 @@ def show_what_if(database: str, answer: Json, *, every_rule: bool = False) -> No
     )
     for reason in decision["reasons"]:
         say(f"  {reason['text']}")
-    if decision["next_step"] and decision["outcome"] != "allowed":
+    if decision["next_step"] and decision["outcome"] == "denied":
         say(f"→ {decision['next_step']}")
     if every_rule:
         _show_rules(answer["rules"])

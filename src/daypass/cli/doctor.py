@@ -10,7 +10,7 @@ from daypass.cli.client import Json, part
 from daypass.cli.connection import connect
 from daypass.cli.exits import OF_SEVERITY
 from daypass.cli.options import AsJson
-from daypass.cli.output import note, plural, say, say_next, show_json, state
+from daypass.cli.output import note, plural, say, say_code, say_next, show_json, state
 
 
 def doctor(
@@ -92,8 +92,7 @@ def _show_finding(each: Json) -> None:
     say()
     say(state(each["severity"]), f"{blocks}: {each['key']}{where}")
     say(f"  {each['text']}")
-    for line in each["mend"].splitlines():
-        say(f"    {line}")
+    say_code(each["mend"])
     if each["accepted"]:
         said = each["accepted"]
         say(f"  accepted by {said['by']}: {said['reason']}")

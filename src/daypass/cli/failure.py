@@ -65,12 +65,14 @@ def failure_of_problem(document: Mapping[str, Any], status: int, *, so: str = ""
     problems = [
         f"{each['place']}: {each['problem']}" if each.get("place") else str(each["problem"])
         for each in document.get("problems", ())
+        # A single problem is often the detail itself, which then names the place.
+        if str(each["problem"]) not in detail
     ]
     decision = document.get("decision") or {}
     reasons = [str(each["text"]) for each in decision.get("reasons", ())]
     # The detail of a denial is its reasons, joined: each on a line of its own reads better.
     told = reasons if "; ".join(reasons) == detail else [detail]
-    why = [*(told if so or len(told) > 1 else ()), *_unsaid(problems, detail)]
+    why = [*(told if so or len(told) > 1 else ()), *problems]
     what = so or (detail if len(told) == 1 else "this is not allowed")
     rule = decision.get("rule")
     if rule and not any(repr(rule) in line or f"'{rule}'" in line for line in (what, *why)):
@@ -107,8 +109,3 @@ def show_failure(failure: Failure, *, as_json: bool) -> None:
         console.print(Text("  " + clean(line)), soft_wrap=True)
     for step in failure.next_steps:
         console.print(Text.assemble(("→ ", "bold"), clean(step)), soft_wrap=True)
-
-
-def _unsaid(lines: Sequence[str], said: str) -> list[str]:
-    """Leave out what the detail says already, as it does for a single problem."""
-    return [line for line in lines if line not in said or len(lines) > 1]

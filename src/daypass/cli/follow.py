@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from datetime import timedelta
 from typing import Final
@@ -15,6 +17,7 @@ from daypass.cli.output import error_console, say, say_next
 from daypass.cli.wording import moment_of, now, say_moment, say_span
 
 _LOOK_EVERY_S: Final = 0.5
+_PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def wait_for_decision(client: Client, request_id: int, patience: timedelta) -> Json:
@@ -107,9 +110,18 @@ def next_commands(grant: Json) -> list[str]:
     if grant["direct_credentials"]:
         return [f"daypass credential {grant['id']}"]
     relations = (grant.get("scope") or {}).get("relations") or ()
-    first = relations[0]["name"] if relations else "…"
+    first = quoted(relations[0]["name"]) if relations else "…"
     classes = grant["asked"]["classes"]
     sample = f"select * from {first} limit 5"  # noqa: S608  # shown, not run
     if "select" not in classes:
         sample = f"{'explain ' if 'explain' in classes else ''}{sample if relations else '…'}"
-    return [f'daypass query {grant["database"]} "{sample}"']
+    return [f"daypass query {grant['database']} {shlex.quote(sample)}"]
+
+
+def quoted(name: str) -> str:
+    """Write the name of a relation as SQL takes it."""
+    schema, _, relation = name.partition(".")
+    return ".".join(
+        part if _PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+        for part in (schema, relation)
+    )

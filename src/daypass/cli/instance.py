@@ -19,6 +19,7 @@ from daypass.cli.output import (
     error_console,
     plural,
     say,
+    say_code,
     say_next,
     show_facts,
     show_json,
@@ -302,8 +303,7 @@ def _password(*, from_stdin: bool) -> str:
 def _show_warnings(warnings: list[Json]) -> None:
     for each in warnings:
         say(state(each["severity"]), f": {each['text']}")
-        for line in each["mend"].splitlines():
-            say(f"    {line}")
+        say_code(each["mend"])
 
 
 def _where(each: Json) -> str:

@@ -99,6 +99,14 @@ def say(*parts: str | Text) -> None:
     console().print(line)
 
 
+def say_code(text: str) -> None:
+    """Print lines to be copied: they are never wrapped."""
+    from rich.text import Text
+
+    for line in text.splitlines():
+        console().print(Text(f"    {clean(line)}"), soft_wrap=True)
+
+
 def say_next(*commands: str) -> None:
     """Print what can be done now, ready to be copied."""
     from rich.text import Text
@@ -153,7 +161,7 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
-        if value not in (None, "", [], {}, ()):
+        if value is not False and value not in (None, "", [], {}, ()):
             table.add_row(name, _cell(value))
     console().print(table)
 

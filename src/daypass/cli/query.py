@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-MASKED = "▒"
+MASKED: Final = "▒"
+_READABLE: Final = 20
 
 
 def query(
@@ -91,11 +92,10 @@ def _write_csv(answer: Json) -> None:
 def _show(client: Client, answer: Json) -> None:
     columns, rows, masked = answer["columns"], answer["rows"], set(answer["masked"])
     if columns:
-        table = _table(columns, rows, masked)
-        if rows and table.__rich_measure__(console(), console().options).minimum > _room(table):
+        if rows and not _fits(columns, rows):
             _show_records(columns, rows, masked)
         else:
-            console().print(table)
+            console().print(_table(columns, rows, masked))
     took = f"{answer['duration_s'] * 1000:.1f} ms"
     done = plural(len(rows), "row") if columns else f"{answer['command'] or 'done'}"
     count = answer["row_count"]
@@ -125,10 +125,13 @@ def _table(
     return table
 
 
-def _room(table: Table) -> int:
-    """Return below which width a table is no longer read: words are broken, letter by letter."""
-    wide = sum(min(len(str(column.header)), 8) + 3 for column in table.columns)
-    return console().width if wide <= console().width else 0
+def _fits(columns: Sequence[Json], rows: Sequence[Sequence[str | None]]) -> bool:
+    """Say whether a table can be read: long values may go on below, short ones must not."""
+    widths = [
+        min(_READABLE, max(len(column["name"]) + 2, *(len(row[i] or "NULL") for row in rows), 1))
+        for i, column in enumerate(columns)
+    ]
+    return sum(widths) + 3 * len(widths) <= console().width
 
 
 def _show_records(

@@ -16,7 +16,7 @@ from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
 from daypass.cli.follow import opened_text, show_opened, show_waiting, wait_for_decision
 from daypass.cli.options import AsJson, DatabaseName
-from daypass.cli.output import note, plural, say, show_json
+from daypass.cli.output import note, plural, say, say_next, show_json
 from daypass.cli.wording import read_duration
 
 
@@ -98,6 +98,7 @@ def request(
         show_opened(client, filed["grant_id"], rule=filed["decision"].get("rule"))
     else:
         say(opened_text(filed))
+        say_next(f"daypass show {filed['request_id']} --wait 10m")
     if filed.get("grant_id") is None:
         raise typer.Exit(ExitCode.WAITING)
 
@@ -106,7 +107,9 @@ def with_command(failure: Failure) -> Failure:
     """Add the command to type instead, if there is one."""
     better = again(sys.argv[1:], failure)
     if better is not None:
-        failure.next_steps = (*failure.next_steps, better)
+        misspelt = any("did you mean" in line for line in (failure.what, *failure.why))
+        # What a misspelt name was asked for with is no help.
+        failure.next_steps = (better,) if misspelt else (*failure.next_steps, better)
     return failure
 
 
