@@ -25,7 +25,7 @@ async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
             found.facts.id,
             found.plan.scope_hash,
             found.scope,
-            found.plan.left_out + found.scope.left_out,
+            found.plan.left_out,
             found.plan.blocked,
         )
         await grants.set_scope(
@@ -88,7 +88,7 @@ async def ensure_applied(ctx: Context, found: GrantPlan) -> None:
                 database_id,
                 plan.scope_hash,
                 found.scope,
-                plan.left_out + found.scope.left_out,
+                plan.left_out,
                 plan.blocked,
             )
         await target.apply(plan)

@@ -199,7 +199,7 @@ async def _file(
         request_id=request_id,
         decision=decision,
         grant_id=grant_id,
-        left_out=considered.plan.left_out + considered.scope.left_out,
+        left_out=considered.plan.left_out,
         masked=tuple(str(column) for column in considered.scope.masked_columns()),
     )
 
