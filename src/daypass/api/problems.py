@@ -131,7 +131,7 @@ def problem_response(error: Error, request_id: str = "") -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after_s)
     elif problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "5"
-    body = problem.model_dump(mode="json", exclude_none=True)
+    body = problem.model_dump(mode="json", exclude={"decision"} if not problem.decision else None)
     return JSONResponse(body, problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
