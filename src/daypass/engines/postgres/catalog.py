@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -87,6 +88,11 @@ async def read_catalog(conn: AsyncConnection[Any]) -> Catalog:
     Daypass (schemas `daypass` and `dp_v_*`, roles `dp_*`) and to the server is left out.
     """
     reading = await _read(conn)
+    # Seconds of work for thousands of relations: other tasks have deadlines to keep meanwhile.
+    return await asyncio.to_thread(_catalog, reading)
+
+
+def _catalog(reading: _Reading) -> Catalog:
     families = TypeFamilies({row[0]: TypeRow(*row[1:]) for row in reading.types})
     names = {row[0]: RelationName(row[1], row[2]) for row in reading.relations}
     schemas = tuple(Schema(*row) for row in reading.schemas)

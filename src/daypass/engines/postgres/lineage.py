@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Final, TypeAlias
 
@@ -32,6 +33,7 @@ NOTHING: Final[Origin] = frozenset()
 
 _SYSTEM_COLUMNS: Final = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _MAX_ROUNDS: Final = 20
+_KEPT: Final = 5000
 
 
 class _UnclearError(Exception):
@@ -344,17 +346,7 @@ def _list(node: Node) -> Node:
     return fields
 
 
-def _has_star(node: object) -> bool:
-    match node:
-        case dict():
-            return "A_Star" in node or any(_has_star(each) for each in node.values())
-        case list():
-            return any(_has_star(each) for each in node)
-        case _:
-            return False
-
-
-def _names_in(used: Sequence[tuple[RelationName, Sequence[str]]]) -> Iterator[ColumnName]:
+def _names_in(used: Iterable[tuple[RelationName, Sequence[str]]]) -> Iterator[ColumnName]:
     for relation, names in used:
         for name in names:
             yield ColumnName(relation, name)
@@ -371,18 +363,30 @@ def view_lineage(
     `columns` are those of every relation, in order; `used` the columns the server says the view
     depends on, by relation. The server does not list the columns of a whole row.
     """
-    depends = frozenset(_names_in(used))
-    every = frozenset(_names_in([(name, columns.get(name, ())) for name, _ in used]))
+    made_of = tuple((name, tuple(columns.get(name, ())), tuple(some)) for name, some in used)
+    return _lineage(definition, width, made_of)
+
+
+@lru_cache(maxsize=_KEPT)
+def _lineage(
+    definition: str,
+    width: int,
+    made_of: tuple[tuple[RelationName, tuple[str, ...], tuple[str, ...]], ...],
+) -> tuple[Origin, ...]:
+    """Do the work; catalogs are read again and again, and seldom has a view changed."""
+    depends = frozenset(_names_in((name, some) for name, _, some in made_of))
+    every = frozenset(_names_in((name, columns) for name, columns, _ in made_of))
     try:
         _, statements = parse_text(definition)
     except Invalid:
         return (every,) * width
     if len(statements) != 1 or statements[0].kind != "SelectStmt":
         return (every,) * width
-    select = statements[0].node
-    superset = every if _has_star(select) else depends
+    # Of a whole row the server lists no column.
+    superset = every if ".*" in definition else depends
     try:
-        found = [origin for _, origin in _Reader(columns).query(select, {}, None)]
+        reader = _Reader({name: columns for name, columns, _ in made_of})
+        found = [origin for _, origin in reader.query(statements[0].node, {}, None)]
     except (_UnclearError, RecursionError):
         return (superset,) * width
     if len(found) != width or not _union(found) <= superset:
