@@ -11,8 +11,12 @@ import pytest
 
 from daypass.domain.errors import Conflict, Invalid
 from daypass.domain.masks import FullMask
+from daypass.domain.secret import Secret
 from daypass.domain.statement_class import StatementClass
+from daypass.engines.contract import SessionSpec
 from daypass.engines.postgres import dial
+from daypass.engines.postgres.plan import PostgresPlan
+from daypass.engines.postgres.session import PostgresSession
 from tests.integration.engines.postgres.conftest import (
     ADMIN,
     CUSTOMERS,
@@ -122,6 +126,13 @@ async def test_the_views_raise_for_everybody_else(shop: Shop) -> None:
     with pytest.raises(psycopg.Error) as error:
         shop.superuser(f"select * from {schema}.customers")
     assert error.value.sqlstate == "57D01"
+    # A member by any other name, and with a deadline of its own, is nobody's session.
+    oid = _oid(shop, plan.role)
+    shop.superuser(f"create role other valid until 'infinity'; grant {plan.role} to other")
+    shop.superuser("grant usage on schema daypass to public")
+    with pytest.raises(psycopg.Error) as error:
+        shop.superuser(f"set session authorization other; select daypass.live({oid})")
+    assert error.value.sqlstate == "57D01"
     # `session_user` cannot be changed; a role with the right name and no membership is not enough.
     shop.superuser("create role dp_g_fake_1 valid until 'infinity'")
     with pytest.raises(psycopg.Error) as error:
@@ -135,26 +146,35 @@ def _oid(shop: Shop, role: str) -> object:
     return shop.superuser("select oid from pg_roles where rolname = %s", role)[0][0]
 
 
+@pytest.mark.parametrize("first", [True, False])
 async def test_an_intruder_is_ended_and_told_of(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
+    """Whether somebody who knows the password is there before the session or after it."""
     plan = await shop.applied(customers())
     spec = shop.spec()
     intruder: list[psycopg.AsyncConnection[tuple[object, ...]]] = []
     sign_in = dial.Dialler._sign_in
 
-    async def second(self: dial.Dialler, plan_: object, spec_: object, password: object) -> object:
-        # Somebody who knows the password is there first.
+    async def intrude(password: Secret) -> None:
+        if not first:
+            shop.superuser(f"alter role {spec.account} connection limit 2")
         intruder.append(
             await psycopg.AsyncConnection.connect(
-                shop.conninfo,
-                user=spec.account,
-                password=password.reveal(),  # type: ignore[attr-defined]
+                shop.conninfo, user=spec.account, password=password.reveal()
             )
         )
-        return await sign_in(self, plan_, spec_, password)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dial.Dialler, "_sign_in", second)
+    async def both(
+        self: dial.Dialler, plan_: PostgresPlan, spec_: SessionSpec, password: Secret
+    ) -> PostgresSession:
+        if first:
+            await intrude(password)
+        session = await sign_in(self, plan_, spec_, password)
+        await intrude(password)
+        return session
+
+    monkeypatch.setattr(dial.Dialler, "_sign_in", both)
     with pytest.raises(Conflict) as error:
         await shop.target.open_session(plan, spec)
     assert error.value.detail_code == "account_intruded"
@@ -162,6 +182,20 @@ async def test_an_intruder_is_ended_and_told_of(
         await intruder[0].execute("select 1")
     await intruder[0].close()
     assert await _login(shop, spec.account) == []
+
+
+async def test_a_session_cannot_become_its_scope(shop: Shop) -> None:
+    plan = await shop.applied(customers())
+    async with shop.session(plan) as session:
+        [(version,)] = (await session.execute("show server_version_num")).rows
+        became = await session.execute(f"set role {plan.role}")
+        # Until 15 a member may; there is nothing to be had by it.
+        assert became.sqlstate == ("42501" if int(str(version)) >= 160000 else "")
+        assert (await session.execute("select count(*) from customers")).rows == (("100",),)
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await shop.target.set_deadline([session.account], past)
+        assert (await session.execute("select * from customers")).sqlstate == "57D01"
+        assert (await session.execute("set role dp_views")).sqlstate == "42501"
 
 
 async def test_an_account_left_by_a_crash_is_used_again(shop: Shop) -> None:
