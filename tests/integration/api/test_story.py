@@ -208,6 +208,15 @@ async def test_places(here: World, client_of: ClientOf) -> None:
     assert preview.status_code == 200, preview.text
     assert not preview.json()["applied"]
     assert (await dana.post("/databases/prod/shop/tags", json=body)).json()["applied"]
+    suggested = await dana.post("/databases/prod/shop/suggestions", json={})
+    assert suggested.status_code == 200, suggested.text
+    assert suggested.json()["looked_at"] > 0
+    assert (await ada.post("/databases/prod/shop/suggestions", json={})).status_code == 403
+    for each in suggested.json()["items"][:1]:
+        decided = await dana.post(
+            "/databases/prod/shop/suggestions/decide", json={"ids": [each["id"]], "accept": False}
+        )
+        assert decided.json()["items"][0]["state"] == "dismissed"
     synced = await dana.post("/databases/prod/shop/sync")
     assert synced.status_code == 200, synced.text
     assert not synced.json()["changed"]

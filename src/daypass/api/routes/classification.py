@@ -20,6 +20,7 @@ from daypass.operations.apply_tags import TagChange, TagOutcome, apply_tag_file,
 from daypass.operations.database_facts import DatabaseFactsBundle
 from daypass.operations.decide_suggestion import decide_suggestion
 from daypass.operations.show_places import show_acceptances, show_catalog, show_suggestions
+from daypass.operations.suggest_tags import suggest_tags
 from daypass.store.suggestions import Suggestion
 
 routes = Routes("classification")
@@ -29,6 +30,7 @@ _INSIGHT = concerned("its owners, admin, auditor, policy editor")
 _TAG = RouteFacts(_OWNERS, Capability.MANAGE, entries=(EntryKind.TAGS_CHANGED,))
 _MAX_CHANGES = 5000
 _TAGS = 50
+_SLOW_S = 120
 
 
 class ColumnOut(Out):
@@ -141,6 +143,26 @@ class SuggestionsQuery(BaseModel):
     state: Literal["proposed", "accepted", "dismissed"] = "proposed"
 
 
+class SuggestBody(Body):
+    """Which relations to look at; without any all of them."""
+
+    relations: list[str] | None = Field(
+        default=None, max_length=_MAX_CHANGES, examples=[["sales.customers"]]
+    )
+
+
+class SuggestedOut(SuggestionsOut):
+    """What waits for a yes now; `new` of them were not there before.
+
+    `sampled` of the relations looked at gave rows; `problem` says why others did not.
+    """
+
+    new: int
+    looked_at: int
+    sampled: int
+    problem: str
+
+
 class DecideSuggestionsBody(Body):
     """Which suggestions to decide, and how."""
 
@@ -228,6 +250,29 @@ async def list_database_suggestions(
         call.ctx, call.actor, await database_number(call, instance, name), state=query.state
     )
     return SuggestionsOut(items=[_suggestion(each) for each in found])
+
+
+@routes.post(
+    "/databases/{instance}/{name}/suggestions",
+    RouteFacts(_OWNERS, Capability.MANAGE, entries=(EntryKind.TAGS_SUGGESTED,), timeout_s=_SLOW_S),
+)
+async def suggest_database_tags(
+    call: ThisCall, instance: Instance, name: Name, body: SuggestBody
+) -> SuggestedOut:
+    """Suggest tags from names, types and sampled values; no value is kept, nothing is applied."""
+    relations = None
+    if body.relations is not None:
+        relations = [RelationName.parse(each) for each in body.relations]
+    found = await suggest_tags(
+        call.ctx, call.actor, await database_number(call, instance, name), relations=relations
+    )
+    return SuggestedOut(
+        items=[_suggestion(each) for each in found.waiting],
+        new=found.new,
+        looked_at=found.looked_at,
+        sampled=found.sampled,
+        problem=found.problem,
+    )
 
 
 @routes.post(
