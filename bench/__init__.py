@@ -1,0 +1,1 @@
+"""Measurements of what the blueprint promises, on real servers: `python -m bench`."""

@@ -1,0 +1,134 @@
+"""From asking to the first row of a masked query, where policy allows it by itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from bench.figures import Figure, spread
+from bench.place import Place, ask_for, narrowed
+from daypass.domain.ids import GrantId
+from daypass.domain.scope import AskedScope
+from daypass.operations.apply_grant import apply_grant
+from daypass.operations.apply_scope import collect_scope
+from daypass.operations.consider import Ask
+from daypass.operations.release_grant import release_grant
+from daypass.operations.request_access import request_access
+from daypass.operations.run_query import run_query
+
+_QUERY = "select full_name, email, phone, region from sales.customers where id = 42"
+_AIMS = {"p50": 50.0, "p99": 150.0}
+
+
+async def measure(place: Place) -> list[Figure]:
+    """Measure a shared scope in process and over HTTP by turns, then scopes made for the first."""
+    rounds = 30 if place.quick else 200
+    one = ask_for("sales.customers")
+    ada = await place.actor("ada")
+    # Somebody else's grant of the same scope keeps it made.
+    held = await request_access(place.ctx, ada, one)
+    if held.grant_id is None:
+        raise RuntimeError("policy did not allow it by itself")
+    await apply_grant(place.ctx, held.grant_id)
+    direct: list[float] = []
+    http: list[float] = []
+    asking: list[float] = []
+    for number in range(rounds + 5):
+        took, grant_id, asked = await _directly(place, one)
+        await _end(place, grant_id)
+        took_http, grant_id = await _over_http(place, one)
+        await _end(place, grant_id)
+        if number >= 5:
+            direct.append(took)
+            asking.append(asked)
+            http.append(took_http)
+    await _end(place, held.grant_id)
+    figures = [
+        spread("1", "request → first row, scope shared, in process", direct, aims=_AIMS),
+        spread("1", "   of which asking", asking),
+        spread(
+            "1",
+            "request → first row, scope shared, two HTTP calls",
+            http,
+            aims=_AIMS,
+            note="the client runs in the server's process and shares its processor",
+        ),
+    ]
+    cold = 10 if place.quick else 50
+    seconds = []
+    for number in range(cold):
+        ask = narrowed(one, "sales.customers", f"id < {1_000_000 + number}")
+        took, grant_id, _ = await _directly(place, ask)
+        seconds.append(took)
+        await _end(place, grant_id)
+    figures.append(
+        spread("1", "request → first row, first of its scope, 1 relation", seconds, aims=_AIMS)
+    )
+    seconds, relations = [], 0
+    wide = replace(one, asked=AskedScope(frozenset()), profile="oncall-read")
+    for _ in range(cold):
+        await _nothing_made(place)
+        took, grant_id, _ = await _directly(place, wide)
+        seconds.append(took)
+        [(relations,)] = await place.world.rows(
+            "select jsonb_array_length(scope->'relations') from plan order by created_at desc limit 1"
+        )  # type: ignore[misc]
+        await _end(place, grant_id)
+    figures.append(
+        spread(
+            "1",
+            f"request → first row, first of its scope, {relations} relations (oncall-read)",
+            seconds,
+            aims=_AIMS,
+        )
+    )
+    return figures
+
+
+async def _directly(place: Place, ask: Ask) -> tuple[float, GrantId, float]:
+    ada = await place.actor("ada")
+    started = time.perf_counter()
+    filed = await request_access(place.ctx, ada, ask)
+    asked = time.perf_counter() - started
+    if filed.grant_id is None:
+        raise RuntimeError(f"policy did not allow it by itself: {filed.decision}")
+    outcome = await run_query(place.ctx, ada, "prod/shop", _QUERY, grant_id=filed.grant_id)
+    took = time.perf_counter() - started
+    _check(outcome.result.row_count, outcome.masked)
+    return took, filed.grant_id, asked
+
+
+async def _over_http(place: Place, ask: Ask) -> tuple[float, GrantId]:
+    body = {
+        "database": "prod/shop",
+        "classes": sorted(each.value for each in ask.asked.classes),
+        "relations": list(ask.asked.relations),
+        "duration": "1h",
+        "reason": ask.reason,
+        "ticket": ask.ticket,
+    }
+    started = time.perf_counter()
+    filed = (await place.api.post("/api/v1/requests", json=body)).raise_for_status().json()
+    query = {"database": "prod/shop", "text": _QUERY, "grant_id": filed["grant_id"]}
+    answer = (await place.api.post("/api/v1/query", json=query)).raise_for_status().json()
+    took = time.perf_counter() - started
+    _check(answer["row_count"], tuple(answer["masked"]))
+    return took, GrantId(filed["grant_id"])
+
+
+def _check(rows: int, masked: tuple[str, ...]) -> None:
+    if rows != 1 or masked != ("full_name", "email", "phone"):
+        raise RuntimeError(f"the query gave {rows} rows, masked {masked}")
+
+
+async def _end(place: Place, grant_id: GrantId) -> None:
+    await release_grant(place.ctx, await place.actor("ada"), grant_id)
+    await place.all_closed()
+
+
+async def _nothing_made(place: Place) -> None:
+    """Collect whatever scope is still made."""
+    for database_id, scope_hash in await place.world.rows(
+        "select database_id, scope_hash from plan"
+    ):
+        await collect_scope(place.ctx, database_id, scope_hash)  # type: ignore[arg-type]
