@@ -13,6 +13,10 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from daypass.cli.coercion import read_plainly
+
+read_plainly()
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -104,9 +108,12 @@ class Commands(TyperGroup):
 
 def group_of(help_text: str) -> typer.Typer:
     """Return an empty app for commands below another."""
-    return typer.Typer(
+    app = typer.Typer(
         help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False
     )
+    # Without this, an app with a single command would be that command.
+    app.callback()(lambda: None)
+    return app
 
 
 def _load(name: str, known: Known) -> Any:

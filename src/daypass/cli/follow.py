@@ -110,11 +110,13 @@ def next_commands(grant: Json) -> list[str]:
     if grant["direct_credentials"]:
         return [f"daypass credential {grant['id']}"]
     relations = (grant.get("scope") or {}).get("relations") or ()
-    first = quoted(relations[0]["name"]) if relations else "…"
+    asked = [each for each in grant["asked"]["relations"] if "*" not in each]
+    names = [each["name"] for each in relations] or asked
+    first = quoted(names[0]) if names else "…"
     classes = grant["asked"]["classes"]
-    sample = f"select * from {first} limit 5"  # noqa: S608  # shown, not run
+    sample = f"select * from {first} limit 5" if names else "select …"  # noqa: S608  # shown, not run
     if "select" not in classes:
-        sample = f"{'explain ' if 'explain' in classes else ''}{sample if relations else '…'}"
+        sample = f"{'explain ' if 'explain' in classes else ''}{sample if names else '…'}"
     return [f"daypass query {grant['database']} {shlex.quote(sample)}"]
 
 

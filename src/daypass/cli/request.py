@@ -118,6 +118,7 @@ def _show_scope(filed: Json) -> None:
     if masked:
         shown = ", ".join(masked[:4]) + (", …" if len(masked) > 4 else "")
         say(f"Masked: {plural(len(masked), 'column')} ({shown})")
-    for each in filed.get("left_out") or []:
+    left_out = {each["name"]: each for each in filed.get("left_out") or ()}
+    for name, each in left_out.items():
         mend = f"; {each['mend']}" if each.get("mend") else ""
-        say(f"Left out: {each['name']}: {each['reason']}{mend}")
+        say(f"Left out: {name}: {each['reason']}{mend}")

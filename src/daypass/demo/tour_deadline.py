@@ -47,8 +47,7 @@ def the_deadline(stage: Stage) -> None:
     """Hold a session open beyond its deadline, and look at what is left."""
     with stage.step("A login of one's own, where a rule allows it: shown once") as step:
         number = stage.grant_of("ben")
-        ran = stage.run("ben", "credential", str(number), "--json", show=False)
-        credential = ran.json
+        credential = stage.ask("ben", f"/grants/{number}/credential", {})
         stage.tell(f"ben $ daypass credential {number}  →  {credential['user']}, password hidden")
         again = stage.run("ben", "credential", str(number), expect=6)
         stage.proves("a second time there is none", "already" in again.said)
@@ -57,7 +56,7 @@ def the_deadline(stage: Stage) -> None:
     with stage.step("Three seconds to the deadline, a session held open"):
         _hold(stage, number, credential)
     with stage.step("The receipt: what was probed and found gone, and how soon"):
-        ran = stage.run("ben", "receipt", str(number), "--wait")
+        stage.run("ben", "receipt", str(number), "--wait")
         receipt = stage.peek("ben", f"/grants/{number}/receipt")
         left = stage.probe(
             "postgres", f"select from pg_roles where rolname like 'dp\\_g\\_{number}\\_%'"

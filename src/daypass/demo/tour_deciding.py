@@ -39,7 +39,7 @@ def in_clear(stage: Stage) -> None:
         )
     with stage.step("E-mail in clear, telephone numbers still masked"):
         stage.run("ben", "query", "prod/shop", _READ)
-        seen = stage.run("ben", "query", "prod/shop", _READ, "--json", show=False).json
+        seen = stage.ask("ben", "/query", {"database": "prod/shop", "text": _READ})
         real = stage.probe("shop", _READ)
         stage.proves(
             "exactly what was approved: the addresses are real, the numbers are not",
@@ -58,21 +58,23 @@ def others(stage: Stage) -> None:
         stage.proves(
             "a command to ask for it", "daypass request prod/shop --class update" in ran.said
         )
-    with stage.step("A contractor, in office hours, sees one region"):
+    with stage.step("A contractor sees one region, in office hours alone"):
         _contractor(stage)
     with stage.step("An AI agent's service account: short, read-only, one person's yes"):
         stage.run(
             "agent", "request", "prod/shop", "--profile", "triage", "-r", "sort INC-42", expect=4
         )
         number = str(stage.newest_request("agent")["id"])
-        stage.run("ada", "approve", number, "--for", "5m")
+        ran = stage.run("ada", "approve", number, expect=3)
+        stage.proves("not of the one who answers for it", "service account" in ran.said)
+        stage.run("ben", "approve", number, "--for", "5m")
         stage.run(
             "agent", "query", "prod/shop",
             "select status, count(*) from sales.orders group by status order by 2 desc",
         )  # fmt: skip
         grant = stage.peek("agent", f"/grants/{stage.grant_of('agent')}")
         lasts = moment_of(grant["deadline"]) - moment_of(grant["starts_at"])
-        stage.proves("five minutes, as Ada said, not the ten it asked for", lasts <= _MINUTES_5)
+        stage.proves("five minutes, as Ben said, not the ten it asked for", lasts <= _MINUTES_5)
         ran = stage.run(
             "agent", "request", "prod/metrics", "--class", "update", "-r", "tidy up", expect=3
         )
@@ -106,7 +108,7 @@ def _contractor(stage: Stage) -> None:
         stage.run("lena", "approve", number)
         regions = "select region, count(*) from sales.customers group by region"
         stage.run("cleo", "query", "prod/shop", regions)
-        seen = stage.run("cleo", "query", "prod/shop", regions, "--json", show=False).json["rows"]
+        seen = stage.ask("cleo", "/query", {"database": "prod/shop", "text": regions})["rows"]
         real = dict(stage.probe("shop", regions))
         stage.proves(
             f"all {real['EU']} customers of her region, and none of any other",

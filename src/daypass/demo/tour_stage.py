@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from rich.text import Text
 
 from daypass.cli.client import Client
+from daypass.cli.failure import Failure
 from daypass.cli.output import clean, console
 from daypass.cli.wording import say_span
 
@@ -104,7 +105,13 @@ class Stage:
             yield step
         except NotHeld:
             pass
-        except (psycopg.Error, subprocess.SubprocessError, LookupError, ValueError) as error:
+        except (
+            psycopg.Error,
+            subprocess.SubprocessError,
+            LookupError,
+            ValueError,
+            Failure,
+        ) as error:
             self._fail(f"{type(error).__name__}: {error}")
         finally:
             step.seconds = time.monotonic() - started
@@ -130,12 +137,14 @@ class Stage:
             [sys.executable, "-m", "daypass.cli", *words],
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            # One after the other, as a terminal would show them; programs read the first alone.
+            stderr=subprocess.STDOUT if show else subprocess.PIPE,
             text=True,
             timeout=_COMMAND_TIMEOUT_S,
             check=False,
         )
-        ran = Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        ran = Ran(done.returncode, done.stdout, done.stderr or "", time.monotonic() - started)
         if self._stopped.is_set():
             raise Stopped
         if show:
