@@ -63,6 +63,7 @@ def check_policy(policy: Policy, known: Known, now: datetime) -> tuple[Finding, 
     """List what is wrong or looks wrong, errors first, then in order of the files."""
     found = [
         *_unsaid_unmasking(policy),
+        *_external(policy),
         *_unreached(policy, known, now),
         *_failing(policy, known, now),
         *_approvers(policy, known),
@@ -80,7 +81,7 @@ def require_no_errors(policy: Policy) -> None:
     can be applied again.
     """
     problems = Problems()
-    for finding in _unsaid_unmasking(policy):
+    for finding in (*_unsaid_unmasking(policy), *_external(policy)):
         problems.add(finding.place, finding.text)
     problems.raise_if_any("the policy has errors")
 
@@ -100,6 +101,21 @@ def _unsaid_unmasking(policy: Policy) -> Iterator[Finding]:
                 f"automatic rule {rule.name!r} neither excludes unmasking nor allows it: add "
                 "&& request.unmask == [] to its condition, or allow_unmask: true or false",
             )
+
+
+def _external(policy: Policy) -> Iterator[Finding]:
+    """Find steps that only an external decider could complete: none can answer yet."""
+    for rule in policy.access:
+        for step in rule.steps or ():
+            names = [a.name for a in step.spec.approvers if a.kind == "external"]
+            if names:
+                yield Finding(
+                    Severity.ERROR,
+                    "external_decider",
+                    step.place,
+                    f"external:{names[0]} cannot decide: this release takes verdicts from people "
+                    "alone; name a group or a person",
+                )
 
 
 def _unreached(policy: Policy, known: Known, now: datetime) -> Iterator[Finding]:

@@ -170,3 +170,13 @@ def test_errors_come_first() -> None:
     policy = load_policy({"p.yaml": rules})
     severities = [f.severity for f in check_policy(policy, Known(), NOW)]
     assert severities == [Severity.ERROR, Severity.WARNING]
+
+
+def test_a_step_that_only_an_external_decider_could_answer_is_an_error() -> None:
+    steps = "approve: [{approvers: ['external:cab', 'group:dba']}]"
+    text = HEAD + rule("change board", "true", steps)
+    codes = [code for code, _ in findings(text)]
+    assert codes[0] == "external_decider"
+    with pytest.raises(Invalid) as caught:
+        require_no_errors(load_policy({"p.yaml": text}))
+    assert "external:cab cannot decide" in str(caught.value.problems)
