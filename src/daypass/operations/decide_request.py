@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from daypass.audit.entry import Entry, EntryKind
-from daypass.domain.decision import Decision, Outcome
+from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.duration import format_duration
 from daypass.domain.errors import Conflict, Denied, Error, Invalid
 from daypass.domain.ids import PrincipalId, RequestId
 from daypass.domain.principal import Actor, Capability, Principal
 from daypass.domain.states import RequestState
 from daypass.operations.advance_time import expire_request
+from daypass.operations.check_ask import check_comment
+from daypass.operations.consider import Considered
 from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import load_facts
 from daypass.operations.grant_rights import may_look, no_such
@@ -64,8 +66,11 @@ async def decide_request(
     pending, or was decided anew meanwhile.
     """
     require_capability(actor, Capability.APPROVE)
+    check_comment(comment)
     if not yes and not comment.strip():
         raise Invalid("say why it is denied", next_step="add --reason", code="reason_missing")
+    if duration is not None and duration <= timedelta():
+        raise Invalid("the duration must be longer than zero", code="invalid_duration")
     failure: Error | None = None
     result: Decided | None = None
     async with ctx.store.transaction() as tx:
@@ -90,15 +95,17 @@ async def decide_request(
             )
         else:
             round_before = request.round
-            request, _ = await reconsider(ctx, tx, policy, request)
+            request, considered = await reconsider(ctx, tx, policy, request)
             if request.state != RequestState.PENDING or request.round != round_before:
                 failure = Conflict(
                     f"request {request_id} was decided anew: {_outcome(request)}",
                     next_step=f"daypass show {request_id} shows it as it is now",
                     code="request_redecided",
                 )
+            elif considered is None:
+                raise RuntimeError("a request still pending was not considered")
             else:
-                result = await _vote(tx, actor, request, yes, comment, duration)
+                result = await _vote(tx, actor, request, considered, yes, comment, duration)
     if failure is not None:
         raise failure
     if result is None:
@@ -116,16 +123,21 @@ async def _vote(
     tx: Tx,
     actor: Actor,
     request: RequestRow,
+    considered: Considered,
     yes: bool,
     comment: str,
     duration: timedelta | None,
 ) -> Decided:
-    facts = await load_facts(tx, request.database_id)
+    facts = considered.facts
     approval, votes = await votes_of(tx, request)
     state = progress(approval, votes)
     person = await get_principal(tx, actor.id)
-    may = may_approve(
-        approval, state.step, person, votes, await _delegations(tx, actor.id), await now(tx)
+    may = _once(
+        votes,
+        person,
+        may_approve(
+            approval, state.step, person, votes, await _delegations(tx, actor.id), await now(tx)
+        ),
     )
     if not may.may:
         raise Denied(
@@ -165,6 +177,7 @@ async def _vote(
                 tx,
                 request,
                 rule,
+                asked=considered.asked,
                 decided_by=actor.id,
                 reason=comment or "approved",
                 duration=min(limits, default=None),
@@ -209,6 +222,23 @@ async def _record(
             },
         ),
     )
+
+
+def _once(votes: Sequence[Vote], person: Principal, may: Eligibility) -> Eligibility:
+    """Let nobody, and nobody's delegate, vote a second time in a round.
+
+    A vote that no longer counts, since its giver lost the group or left, is still a vote given.
+    """
+    away = may.on_behalf_of
+    for vote in votes if may.may else ():
+        if vote.approver is not None and vote.approver.id == person.id:
+            text = "you have given your vote on this request, and each counts once"
+        elif away is not None and vote.on_behalf_of is not None and vote.on_behalf_of.id == away.id:
+            text = f"somebody has voted on behalf of {away.email} already"
+        else:
+            continue
+        return Eligibility(False, Reason("already_approved", text))
+    return may
 
 
 def _who(approval: Approval, state: StepProgress) -> str:

@@ -32,11 +32,7 @@ async def end_grant(
     Raises `Conflict` when it has ended already.
     """
     if grant.state not in LIVE:
-        raise Conflict(
-            f"grant {grant.id} has already ended ({grant.end_cause})",
-            next_step=f"daypass receipt {grant.id} shows the proof",
-            code="grant_ended",
-        )
+        raise has_ended(grant)
     await grants.end_grant(tx, grant.id, cause, by=by, reason=reason)
     await entries.append(
         tx,
@@ -67,6 +63,17 @@ async def end_grant(
         subject=f"Grant {grant.id} on {grant.database} ended",
         text=f"The grant of {grant.principal} on {grant.database} ended: {reason or cause.value}.",
         facts={"grant": grant.id, "database": grant.database, "cause": cause.value},
+    )
+
+
+def has_ended(grant: GrantRow) -> Conflict:
+    """Return the error of whoever comes too late to a grant."""
+    how = f" ({grant.end_cause})" if grant.end_cause else ""
+    return Conflict(
+        f"grant {grant.id} has already ended{how}",
+        next_step=f"daypass receipt {grant.id} shows the proof; "
+        f"daypass request {grant.database} asks for a new one",
+        code="grant_ended",
     )
 
 

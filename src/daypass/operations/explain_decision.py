@@ -7,12 +7,12 @@ from datetime import datetime
 
 from daypass.domain.errors import NotFound
 from daypass.domain.principal import Actor, Capability, DaypassRole
+from daypass.operations.check_ask import check_ask
 from daypass.operations.consider import Ask, Considered, consider
+from daypass.operations.consider_known import Unknown, consider_known
 from daypass.operations.context import Context, require_capability, require_role
 from daypass.operations.database_facts import find_database
 from daypass.operations.policy_in_force import hold_policy
-from daypass.operations.request_access import nothing_on
-from daypass.policy.decide import knows_database
 from daypass.policy.explain import Explanation, explain
 from daypass.store.database import now
 from daypass.store.principals import find_principal
@@ -40,6 +40,7 @@ async def explain_decision(
     Raises what `request_access` raises, but for denials, which are what is asked for.
     """
     require_capability(actor, Capability.READ)
+    check_ask(ask)
     own = person is None or person.strip().lower() == actor.principal.email
     if not own:
         require_role(actor, DaypassRole.ADMIN, DaypassRole.POLICY_EDITOR, DaypassRole.AUDITOR)
@@ -48,11 +49,15 @@ async def explain_decision(
         if principal is None:
             raise NotFound(f"nobody is known as {person}", code="no_principal")
         policy = await hold_policy(tx)
-        database_id = await find_database(tx, ask.database)
-        if database_id is None:
-            raise nothing_on(ask.database)
         moment = at or await now(tx)
-        considered = await consider(ctx, tx, policy, principal, database_id, ask, moment)
-        if own and not knows_database(policy.policy, considered.request, moment):
-            raise nothing_on(ask.database)
+        if own:
+            known = await consider_known(ctx, tx, policy, principal, ask, moment)
+            if isinstance(known, Unknown):
+                raise known.denied
+            considered = known
+        else:
+            database_id = await find_database(tx, ask.database)
+            if database_id is None:
+                raise NotFound(f"there is no database {ask.database}", code="no_database")
+            considered = await consider(ctx, tx, policy, principal, database_id, ask, moment)
         return WhatIf(considered, explain(policy.policy, considered.request, moment), moment)

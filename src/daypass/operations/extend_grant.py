@@ -9,7 +9,7 @@ from daypass.domain.ids import GrantId
 from daypass.domain.principal import Actor, Capability
 from daypass.operations.consider import Ask
 from daypass.operations.context import Context, require_capability
-from daypass.operations.end_grants import LIVE
+from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.grant_rights import no_such
 from daypass.operations.request_access import Filed, request_access
 from daypass.store import grants
@@ -26,8 +26,8 @@ async def extend_grant(
 ) -> Filed:
     """Ask to move a deadline by `duration`; rules look at the time left with it added.
 
-    Raises `NotFound` for somebody else's grant, `Conflict` when it has ended, and what
-    `request_access` raises.
+    Raises `NotFound` for somebody else's grant, `Conflict` when it has ended or broke the glass,
+    and what `request_access` raises.
     """
     require_capability(actor, Capability.REQUEST)
     async with ctx.store.connection() as connection:
@@ -35,10 +35,13 @@ async def extend_grant(
     if grant is None or grant.principal_id != actor.id:
         raise no_such("grant", grant_id)
     if grant.state not in LIVE:
+        raise has_ended(grant)
+    if grant.break_glass:
+        # Each breaking of the glass is told to everybody concerned and reviewed for itself.
         raise Conflict(
-            f"grant {grant_id} has already ended",
-            next_step=f"daypass request {grant.database} asks for a new one",
-            code="grant_ended",
+            f"grant {grant_id} broke the glass, and such a grant is never extended",
+            next_step=f"daypass request {grant.database} asks as usual; or break the glass again",
+            code="break_glass_once",
         )
     ask = Ask(
         database=grant.database,
@@ -48,6 +51,5 @@ async def extend_grant(
         reason=reason,
         ticket=ticket,
         direct_credentials=grant.direct_credentials,
-        break_glass=grant.break_glass,
     )
     return await request_access(ctx, actor, ask, extends=grant_id)

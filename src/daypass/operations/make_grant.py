@@ -6,12 +6,13 @@ from datetime import timedelta
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.duration import format_duration
-from daypass.domain.errors import Conflict
 from daypass.domain.ids import GrantId, PrincipalId
 from daypass.domain.principal import DaypassRole
+from daypass.domain.scope import AskedScope
 from daypass.domain.states import GrantState, RequestState
-from daypass.operations.end_grants import LIVE
-from daypass.operations.tell_people import holders_of, members_of, owners_of, tell_people
+from daypass.operations.end_grants import LIVE, has_ended
+from daypass.operations.tell_approvers import approvers_of
+from daypass.operations.tell_people import holders_of, owners_of, tell_people
 from daypass.policy.rules import AccessRule
 from daypass.store import entries, grants, requests
 from daypass.store.database import Tx, now
@@ -25,14 +26,16 @@ async def approve(
     request: RequestRow,
     rule: AccessRule,
     *,
+    asked: AskedScope,
     decided_by: PrincipalId | None,
     reason: str,
     duration: timedelta | None = None,
 ) -> GrantId:
     """Approve a pending request the caller has locked; its time starts now, or when it asked for.
 
-    `duration` is what approvers shortened it to. Raises `Conflict` when it extends a grant that has
-    ended.
+    `asked` is what was decided on: a column that was clear by itself then is not unmasked by the
+    grant when it is masked later. `duration` is what approvers shortened it to. Raises `Conflict`
+    when it extends a grant that has ended.
     """
     duration = min(duration or request.duration, request.duration)
     await requests.end_request(
@@ -52,10 +55,12 @@ async def approve(
     await tell(tx, Hint.REQUEST_CHANGED, request.id)
     if request.extends_grant_id is not None:
         return await _extend(tx, request, request.extends_grant_id, duration)
-    return await _make(tx, request, rule, duration)
+    return await _make(tx, request, rule, asked, duration)
 
 
-async def _make(tx: Tx, request: RequestRow, rule: AccessRule, duration: timedelta) -> GrantId:
+async def _make(
+    tx: Tx, request: RequestRow, rule: AccessRule, asked: AskedScope, duration: timedelta
+) -> GrantId:
     moment = await now(tx)
     later = request.starts_at is not None and request.starts_at > moment
     starts_at = request.starts_at if later and request.starts_at is not None else moment
@@ -66,7 +71,7 @@ async def _make(tx: Tx, request: RequestRow, rule: AccessRule, duration: timedel
         request_id=request.id,
         principal_id=request.requester_id,
         database_id=request.database_id,
-        asked=request.asked,
+        asked=asked,
         rule=rule.name,
         limits={
             "statement_timeout_s": (
@@ -131,9 +136,8 @@ async def _tell_of_break_glass(
     concerned = set(await owners_of(tx, request.database_id))
     concerned.update(await holders_of(tx, DaypassRole.ADMIN))
     concerned.update(await holders_of(tx, DaypassRole.AUDITOR))
-    for approver in rule.review.approvers if rule.review else ():
-        if approver.kind == "group":
-            concerned.update(await members_of(tx, approver.name))
+    if rule.review is not None:
+        concerned.update(await approvers_of(tx, request, rule.review.approvers))
     await tell_people(
         tx,
         "break_glass.opened",
@@ -147,12 +151,10 @@ async def _tell_of_break_glass(
 
 async def _extend(tx: Tx, request: RequestRow, grant_id: GrantId, duration: timedelta) -> GrantId:
     grant = await grants.lock_grant(tx, grant_id)
-    if grant is None or grant.state not in LIVE:
-        raise Conflict(
-            f"grant {grant_id} has ended, so it cannot be extended",
-            next_step="ask for a new grant",
-            code="grant_ended",
-        )
+    if grant is None:
+        raise RuntimeError("a request extends a grant that is not there")
+    if grant.state not in LIVE:
+        raise has_ended(grant)
     deadline = grant.deadline + duration
     await grants.move_deadline(tx, grant_id, deadline)
     await entries.append(

@@ -47,10 +47,10 @@ async def reconsider(
     remaining = timedelta()
     if request.extends_grant_id is not None:
         grant = await grants.lock_grant(tx, request.extends_grant_id)
-        if grant is None or grant.state not in LIVE:
+        if grant is None or grant.state not in LIVE or grant.deadline <= moment:
             await deny(tx, request, None, "the grant it extends has ended")
             return await _again(tx, request), None
-        remaining = max(timedelta(), grant.deadline - moment)
+        remaining = grant.deadline - max(moment, grant.starts_at)
     requester = await get_principal(tx, request.requester_id)
     try:
         considered = await consider(
@@ -86,7 +86,12 @@ async def reconsider(
     request = await _again(tx, request)
     if decision.outcome is Outcome.ALLOWED:
         await approve(
-            tx, request, rule, decided_by=None, reason=f"rule {rule.name!r} now allows it"
+            tx,
+            request,
+            rule,
+            asked=considered.asked,
+            decided_by=None,
+            reason=f"rule {rule.name!r} now allows it",
         )
     else:
         await tell_approvers(tx, request, decision.steps, considered.facts)

@@ -6,27 +6,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
-from daypass.domain.decision import Decision, Outcome, Reason
+from daypass.domain.decision import Decision, Outcome
 from daypass.domain.duration import format_duration
 from daypass.domain.errors import Denied, Invalid, NotFound
 from daypass.domain.ids import DatabaseId, GrantId, RequestId
 from daypass.domain.principal import Actor, Capability
-from daypass.domain.scope import LeftOut
+from daypass.domain.scope import AskedScope, LeftOut
 from daypass.domain.states import RequestState
-from daypass.operations.consider import Ask, Considered, consider
+from daypass.operations.check_ask import check_ask
+from daypass.operations.consider import Ask, Considered
+from daypass.operations.consider_known import Unknown, consider_known
 from daypass.operations.context import Context, require_capability
-from daypass.operations.database_facts import DatabaseFactsBundle, find_database, load_facts
+from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.make_grant import approve
 from daypass.operations.policy_in_force import hold_policy
 from daypass.operations.tell_approvers import tell_approvers
-from daypass.policy.decide import knows_database
-from daypass.policy.facts import RequestFacts
 from daypass.store import entries, grants, requests
 from daypass.store.codec import asked_to_json, decision_to_json
 from daypass.store.database import Tx, now
 from daypass.store.principals import hold_principal
 from daypass.store.processes import Hint, tell
 from daypass.store.requests import NewRequest
+
+_LATE = timedelta(minutes=5)
+"""How far back a start may lie: clocks differ, and forms take time to fill in."""
+_AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,58 +56,67 @@ async def request_access(
     names that are not there. Unknown and forbidden databases look the same.
     """
     require_capability(actor, Capability.REQUEST)
-    _check_ask(ask)
+    check_ask(ask)
     denied: Denied | None = None
+    filed: Filed | None = None
     async with ctx.store.transaction() as tx:
         principal = (await hold_principal(tx, actor.id)).principal
         policy = await hold_policy(tx)
-        database_id = await find_database(tx, ask.database)
-        if database_id is None:
-            raise nothing_on(ask.database)
         moment = await now(tx)
+        _check_start(ask, moment)
         remaining = timedelta()
         if extends is not None:
-            grant = await grants.keep_grant(tx, extends)
-            if grant is None:
-                raise NotFound(f"there is no grant {extends}", code="no_grant")
-            remaining = max(timedelta(), grant.deadline - moment)
-        facts = await load_facts(tx, database_id)
-        if not facts.active:
-            raise nothing_on(ask.database)
+            remaining = await _time_left(tx, extends, moment)
         actor = replace(actor, principal=principal)
-        try:
-            considered = await consider(
-                ctx, tx, policy, principal, database_id, ask, moment, remaining=remaining
-            )
-        except Invalid:
-            # Names of relations are not for those who could never ask for any.
-            if not knows_database(policy.policy, _bare_facts(actor, facts, ask), moment):
-                raise nothing_on(ask.database) from None
-            raise
-        if considered.decision.outcome is Outcome.DENIED:
-            denied = await _record_denial(tx, actor, ask, database_id, considered, moment)
+        found = await consider_known(ctx, tx, policy, principal, ask, moment, remaining=remaining)
+        if isinstance(found, Unknown):
+            denied = found.denied
+            await _record_denial(tx, actor, ask, found.database_id, ask.asked, found.decision)
+        elif found.decision.outcome is Outcome.DENIED:
+            denied = Denied(found.decision)
+            await _record_denial(tx, actor, ask, found.facts.id, found.asked, found.decision)
         else:
-            filed = await _file(tx, actor, ask, database_id, considered, extends)
+            filed = await _file(tx, actor, ask, found.facts.id, found, extends)
     if denied is not None:
         raise denied
+    if filed is None:
+        raise RuntimeError("a request came to nothing")
     return filed
 
 
-def _check_ask(ask: Ask) -> None:
-    if len(ask.reason) > 2000 or len(ask.ticket) > 200:
-        raise Invalid("the reason or the ticket is too long", code="too_long_text")
-    if ask.duration is not None and ask.duration <= timedelta():
-        raise Invalid("the duration must be longer than zero", code="invalid_duration")
+def _check_start(ask: Ask, moment: datetime) -> None:
+    if ask.starts_at is None:
+        return
+    if ask.starts_at < moment - _LATE:
+        raise Invalid(
+            f"the start, {utc_text(ask.starts_at)}, has passed",
+            next_step="leave the start out to begin at once",
+            code="start_past",
+        )
+    if ask.starts_at > moment + _AHEAD:
+        raise Invalid(
+            f"the start is more than {format_duration(_AHEAD)} ahead", code="start_too_far"
+        )
+
+
+async def _time_left(tx: Tx, grant_id: GrantId, moment: datetime) -> timedelta:
+    """Return what a grant still has to run; nobody else ends or extends it meanwhile."""
+    grant = await grants.lock_grant(tx, grant_id)
+    if grant is None:
+        raise NotFound(f"there is no grant {grant_id}", code="no_grant")
+    if grant.state not in LIVE or grant.deadline <= moment:
+        raise has_ended(grant)
+    return grant.deadline - max(moment, grant.starts_at)
 
 
 async def _record_denial(
     tx: Tx,
     actor: Actor,
     ask: Ask,
-    database_id: DatabaseId,
-    considered: Considered,
-    moment: datetime,
-) -> Denied:
+    database_id: DatabaseId | None,
+    asked: AskedScope,
+    decision: Decision,
+) -> None:
     await entries.append(
         tx,
         Entry(
@@ -112,19 +125,15 @@ async def _record_denial(
             address=actor.address,
             application=actor.application,
             database_id=database_id,
-            rule=considered.decision.rule,
+            rule=decision.rule,
             content={
-                "asked": asked_to_json(considered.asked),
-                "decision": decision_to_json(considered.decision),
+                "database": ask.database,
+                "asked": asked_to_json(asked),
+                "decision": decision_to_json(decision),
                 "reason": ask.reason,
             },
         ),
     )
-    if considered.decision.rule is None and not knows_database(
-        considered.policy.policy, considered.request, moment
-    ):
-        return nothing_on(ask.database)
-    return Denied(considered.decision)
 
 
 async def _file(
@@ -189,7 +198,12 @@ async def _file(
         if rule is None:
             raise RuntimeError("policy allowed a request without a rule")
         grant_id = await approve(
-            tx, request, rule, decided_by=None, reason=f"rule {rule.name!r} allows it"
+            tx,
+            request,
+            rule,
+            asked=considered.asked,
+            decided_by=None,
+            reason=f"rule {rule.name!r} allows it",
         )
     else:
         await tell_approvers(tx, request, decision.steps, considered.facts)
@@ -201,27 +215,4 @@ async def _file(
         grant_id=grant_id,
         left_out=considered.plan.left_out,
         masked=tuple(str(column) for column in considered.scope.masked_columns()),
-    )
-
-
-def _bare_facts(actor: Actor, facts: DatabaseFactsBundle, ask: Ask) -> RequestFacts:
-    return RequestFacts(
-        requester=actor.principal,
-        database=facts.for_policy(),
-        asked=ask.asked,
-        duration=ask.duration or timedelta(minutes=5),
-        reason=ask.reason,
-        ticket=ask.ticket,
-    )
-
-
-def nothing_on(database: str) -> Denied:
-    """Return the one answer for a database that is not there, or that no rule opens."""
-    return Denied(
-        Decision(
-            Outcome.DENIED,
-            (Reason("no_rule", f"no rule lets you ask for {database}"),),
-            next_step="check the name (instance/database), or ask a policy editor for a rule",
-        ),
-        code="no_rule",
     )

@@ -6,9 +6,11 @@ from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import ApproverSpec, Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, Invalid
 from daypass.domain.ids import GrantId
-from daypass.domain.principal import Actor, Capability, DaypassRole
+from daypass.domain.principal import Actor, Capability, DaypassRole, PrincipalKind
+from daypass.operations.check_ask import check_comment
 from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import load_facts
+from daypass.operations.end_grants import LIVE
 from daypass.operations.grant_rights import is_own, may_look, no_such
 from daypass.operations.tell_people import tell_people
 from daypass.policy.approvals import names
@@ -24,9 +26,10 @@ async def review_break_glass(
     """Record whether breaking the glass was justified, by somebody the rule names.
 
     Raises `Denied` for the one who did it and for everybody the rule does not name, `Conflict` when
-    it has been reviewed.
+    it is still open or has been reviewed.
     """
     require_capability(actor, Capability.APPROVE)
+    check_comment(comment)
     if not comment.strip():
         raise Invalid("say what was found", next_step="add --comment", code="reason_missing")
     async with ctx.store.transaction() as tx:
@@ -43,6 +46,13 @@ async def review_break_glass(
             raise _denied("own_grant", "nobody reviews their own break-glass grant")
         if not named:
             raise _denied("not_a_reviewer", "the rule names others to review this")
+        if grant.state in LIVE:
+            # What is judged must be over: else a friend's early word would cover what follows.
+            raise Conflict(
+                f"grant {grant_id} is still open, and is reviewed when it has ended",
+                next_step=f"daypass revoke {grant_id} ends it now",
+                code="grant_live",
+            )
         if grant.reviewed:
             raise Conflict(f"grant {grant_id} has been reviewed", code="already_reviewed")
         verdict = "justified" if justified else "not_justified"
@@ -74,13 +84,15 @@ async def review_break_glass(
 
 async def may_review(tx: Tx, actor: Actor, grant: GrantRow) -> bool:
     """Say whether a break-glass grant's rule names the actor to judge it; admins always may."""
+    person = await get_principal(tx, actor.id)
+    if not person.active or person.kind is not PrincipalKind.PERSON:
+        return False
     if actor.has_role(DaypassRole.ADMIN):
         return True
-    if grant.review is None or not actor.principal.active:
+    if grant.review is None:
         return False
     facts = await load_facts(tx, grant.database_id)
     requester = await get_principal(tx, grant.principal_id)
-    person = await get_principal(tx, actor.id)
     return any(
         names(ApproverSpec(a["kind"], a["name"]), person, requester, facts.for_policy())
         for a in grant.review["approvers"]

@@ -6,6 +6,7 @@ from daypass.domain.errors import Invalid
 from daypass.domain.ids import GrantId
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.states import GrantEnd
+from daypass.operations.check_ask import check_comment
 from daypass.operations.context import Context, require_capability
 from daypass.operations.end_grants import end_grant
 from daypass.operations.grant_rights import may_oversee, no_such
@@ -19,6 +20,7 @@ async def revoke_grant(ctx: Context, actor: Actor, grant_id: GrantId, reason: st
     has ended, `Invalid` without a reason.
     """
     require_capability(actor, Capability.MANAGE)
+    check_comment(reason)
     if not reason.strip():
         raise Invalid(
             "say why the grant is revoked", next_step="add --reason", code="reason_missing"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
-from daypass.domain.errors import Conflict, Invalid
+from daypass.domain.errors import Invalid
 from daypass.domain.ids import GrantId
 from daypass.domain.principal import Actor, Capability
+from daypass.operations.check_ask import check_comment
 from daypass.operations.context import Context, require_capability
-from daypass.operations.end_grants import LIVE
+from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.grant_rights import is_own, may_oversee, no_such
+from daypass.operations.tell_people import tell_people
 from daypass.store import entries, grants
 from daypass.store.database import now
 from daypass.store.jobs import Task, enqueue
@@ -26,6 +28,9 @@ async def shorten_grant(
     decision, see `extend_grant`.
     """
     require_capability(actor, Capability.REQUEST)
+    check_comment(reason)
+    if deadline.tzinfo is None:
+        raise Invalid("the deadline does not say its time zone", code="deadline_without_zone")
     async with ctx.store.transaction() as tx:
         grant = await grants.lock_grant(tx, grant_id)
         if grant is None or not (
@@ -34,7 +39,7 @@ async def shorten_grant(
         ):
             raise no_such("grant", grant_id)
         if grant.state not in LIVE:
-            raise Conflict(f"grant {grant_id} has already ended", code="grant_ended")
+            raise has_ended(grant)
         moment = await now(tx)
         if deadline >= grant.deadline:
             raise Invalid(
@@ -42,7 +47,7 @@ async def shorten_grant(
                 next_step=f"daypass extend {grant_id} asks for more time",
                 code="deadline_not_sooner",
             )
-        if deadline <= moment or deadline < grant.starts_at:
+        if deadline <= moment or deadline <= grant.starts_at:
             raise Invalid(
                 f"{utc_text(deadline)} is past, or before the grant starts",
                 next_step=f"daypass release {grant_id} ends it now",
@@ -67,3 +72,13 @@ async def shorten_grant(
         )
         await enqueue(tx, Task.MOVE_DEADLINE, lock=f"grant:{grant_id}", grant_id=grant_id)
         await tell(tx, Hint.MOMENTS_CHANGED)
+        why = f": {reason}" if reason.strip() else ""
+        await tell_people(
+            tx,
+            "grant.shortened",
+            {grant.principal_id} - {actor.id},
+            subject=f"Grant {grant_id} on {grant.database} ends sooner",
+            text=f"{actor.principal.name} lets you use {grant.database} until "
+            f"{utc_text(deadline)} only{why}.",
+            facts={"grant": grant_id, "database": grant.database},
+        )

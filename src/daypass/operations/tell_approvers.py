@@ -10,14 +10,14 @@ from daypass.domain.ids import PrincipalId
 from daypass.operations.database_facts import DatabaseFactsBundle
 from daypass.operations.tell_people import members_of, owners_of, tell_people
 from daypass.store.database import Tx
-from daypass.store.principals import find_principal
+from daypass.store.principals import find_principal, get_principal
 from daypass.store.requests import RequestRow
 
 
 async def approvers_of(
     tx: Tx, request: RequestRow, approvers: Sequence[ApproverSpec]
 ) -> set[PrincipalId]:
-    """List the people a step names, and those who stand in for them; never the requester."""
+    """List the people a step names, and those who stand in for them; never those who ask."""
     found: set[PrincipalId] = set()
     for approver in approvers:
         match approver.kind:
@@ -34,16 +34,19 @@ async def approvers_of(
             case _:
                 # External deciders hear of it by webhook.
                 continue
+    requester = await get_principal(tx, request.requester_id)
+    asking = {requester.id} if requester.owner is None else {requester.id, requester.owner}
+    # Nobody stands in for those who ask.
     cursor = await tx.execute(
         """
-        select to_id from delegation
-        where from_id = any(%s) and ended_at is null
-          and starts_at <= clock_timestamp() and ends_at > clock_timestamp()
+        select d.to_id from delegation d join principal p on p.id = d.to_id
+        where d.from_id = any(%s) and d.ended_at is null and p.active
+          and d.starts_at <= clock_timestamp() and d.ends_at > clock_timestamp()
         """,
-        (list(found),),
+        (list(found - asking),),
     )
     found.update(PrincipalId(row[0]) for row in await cursor.fetchall())
-    return found - {request.requester_id}
+    return found - asking
 
 
 async def _manager_of(tx: Tx, principal_id: PrincipalId) -> set[PrincipalId]:

@@ -7,8 +7,10 @@ from daypass.domain.errors import Conflict
 from daypass.domain.ids import PrincipalId, RequestId
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.states import RequestState
+from daypass.operations.check_ask import check_comment
 from daypass.operations.context import Context, require_capability
 from daypass.operations.grant_rights import is_own, no_such
+from daypass.operations.tell_people import tell_people
 from daypass.store import entries, requests
 from daypass.store.database import Tx
 from daypass.store.processes import Hint, tell
@@ -20,6 +22,7 @@ async def withdraw_request(
 ) -> None:
     """Withdraw one's own pending request. Raises `NotFound`, or `Conflict` when it is decided."""
     require_capability(actor, Capability.REQUEST)
+    check_comment(reason)
     async with ctx.store.transaction() as tx:
         request = await requests.lock_request(tx, request_id)
         if request is None or not await is_own(tx, actor, request.requester_id):
@@ -72,3 +75,13 @@ async def _withdraw(
         ),
     )
     await tell(tx, Hint.REQUEST_CHANGED, request.id)
+    # For programs that ask people to decide: nobody needs a mail for what is no longer wanted.
+    await tell_people(
+        tx,
+        "request.withdrawn",
+        {request.requester_id} - {by},
+        subject=f"Request {request.id} on {request.database} was withdrawn",
+        text=f"The request of {request.requester_name} for {request.database} was withdrawn"
+        + (f": {reason}." if reason.strip() else "."),
+        facts={"request": request.id, "database": request.database},
+    )
