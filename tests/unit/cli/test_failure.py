@@ -1,0 +1,101 @@
+"""Failures in three parts, and their exit codes."""
+
+import json
+
+import pytest
+
+from daypass.cli import output
+from daypass.cli.exits import ExitCode, exit_of_status
+from daypass.cli.failure import Failure, failure_of_problem, show_failure
+
+
+@pytest.fixture(autouse=True)
+def _fresh_consoles() -> None:
+    output.console.cache_clear()
+    output.error_console.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"),
+    [(400, 2), (422, 2), (401, 8), (403, 3), (404, 5), (409, 6), (412, 6), (429, 7), (503, 7)],
+)
+def test_each_status_has_its_exit_code(status: int, exit_code: int) -> None:
+    assert exit_of_status(status) == exit_code
+
+
+def test_whatever_else_fails_is_1() -> None:
+    assert exit_of_status(500) is ExitCode.FAILED
+    assert exit_of_status(302) is ExitCode.FAILED
+
+
+def test_a_denial_says_each_reason_once() -> None:
+    failure = failure_of_problem(
+        {
+            "code": "denied",
+            "detail": "rule 'r' allows at most 2h, not 9h; rule 'r' asks for a ticket",
+            "next_step": "ask again for at most 2h",
+            "decision": {
+                "rule": "r",
+                "reasons": [
+                    {"code": "too_long", "text": "rule 'r' allows at most 2h, not 9h"},
+                    {"code": "ticket_missing", "text": "rule 'r' asks for a ticket"},
+                ],
+            },
+        },
+        403,
+        so="prod/shop is not opened for you",
+    )
+    assert failure.exit_code is ExitCode.DENIED
+    assert failure.why == (
+        "rule 'r' allows at most 2h, not 9h",
+        "rule 'r' asks for a ticket",
+    )
+
+
+def test_the_rule_is_named_where_the_reason_does_not() -> None:
+    failure = failure_of_problem(
+        {
+            "code": "denied",
+            "detail": "the ticket is wrong",
+            "decision": {"rule": "r", "reasons": [{"code": "x", "text": "the ticket is wrong"}]},
+        },
+        403,
+    )
+    assert (failure.what, failure.why) == ("the ticket is wrong", ("rule 'r' decided",))
+
+
+def test_every_problem_is_listed_with_its_place_and_none_twice() -> None:
+    document = {
+        "code": "policy",
+        "detail": "the policy has problems: p.yaml:1:2: no such name",
+        "problems": [
+            {"place": "p.yaml:1:2", "problem": "no such name"},
+            {"place": "p.yaml:9:1", "problem": "a duration is missing"},
+        ],
+    }
+    assert failure_of_problem(document, 422).why == ("p.yaml:9:1: a duration is missing",)
+
+
+def test_people_read_three_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    show_failure(
+        Failure("no", why=["because"], next_steps=["do this"], exit_code=ExitCode.DENIED),
+        as_json=False,
+    )
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["denied: no", "  because", "→ do this"]
+    assert captured.out == ""
+
+
+def test_programs_read_the_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    show_failure(failure_of_problem({"code": "x", "detail": "y"}, 409), as_json=True)
+    assert json.loads(capsys.readouterr().err) == {"code": "x", "detail": "y"}
+    show_failure(Failure("no server", exit_code=ExitCode.UNAVAILABLE), as_json=True)
+    assert json.loads(capsys.readouterr().err)["code"] == "not_available"
+
+
+def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_failure(Failure("a\x1b[31mb\x07\u202ec"), as_json=False)
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\u202e" not in shown
