@@ -13,6 +13,8 @@ OPS: Final = "src/daypass/operations/"
 SQL: Final = "src/daypass/store/migrations/versions/"
 ENGINE: Final = "tests/integration/engines/postgres/"
 STORY: Final = "tests/integration/story/"
+IDENTITY: Final = "tests/integration/identity/"
+API: Final = "tests/integration/api/"
 
 
 @dataclass(frozen=True)
@@ -230,5 +232,103 @@ MUTANTS: Final = (
         "            number = await entries.append(tx, started)\n",
         "            number = 0\n",
         STORY + "test_sessions.py",
+    ),
+    Mutant(
+        "logins: changes by cookie without the CSRF value",
+        OPS + "authenticate.py",
+        "        if presented.changes:\n",
+        "        if False:\n",
+        IDENTITY + "test_logins.py -k csrf",
+    ),
+    Mutant(
+        "logins: passwords tried as fast as one can",
+        OPS + "login_throttle.py",
+        "    if wait_s > 0:\n",
+        "    if False:\n",
+        IDENTITY + "test_logins.py -k many_tries",
+    ),
+    Mutant(
+        "logins: unknown people answered sooner",
+        OPS + "log_in.py",
+        "    matches = await verify_password(verifier or NOBODYS_VERIFIER, password)\n",
+        "    matches = verifier is not None and await verify_password(verifier, password)\n",
+        IDENTITY + "test_logins.py -k costs_a_verification",
+    ),
+    Mutant(
+        "logins: a planted cookie that goes on",
+        OPS + "log_in.py",
+        "            await logins.end_login(tx, old.id)\n",
+        "            pass\n",
+        IDENTITY + "test_logins.py -k it_replaces",
+    ),
+    Mutant(
+        "tokens: an id without its secret",
+        OPS + "authenticate.py",
+        "hmac.compare_digest(verifier.digest, digest_of(token))",
+        "verifier.digest",
+        IDENTITY + "test_tokens.py -k do_not_mix",
+    ),
+    Mutant(
+        "tokens: capabilities the issuer lacks",
+        OPS + "issue_token.py",
+        "    if beyond:\n",
+        "    if False:\n",
+        IDENTITY + "test_tokens.py -k no_more_than_it_has",
+    ),
+    Mutant(
+        "tokens: heirs of a token revoked meanwhile",
+        "src/daypass/store/tokens.py",
+        "          select t.id from access_token t join family f on t.issued_with = f.id\n",
+        "          select t.id from access_token t join family f on false\n",
+        IDENTITY + "test_tokens.py -k descendants",
+    ),
+    Mutant(
+        "tokens: anybody's may be revoked",
+        OPS + "revoke_token.py",
+        "        if actor.id not in (token.principal_id, token.owner_id) and not actor.has_role(\n",
+        "        if False and not actor.has_role(\n",
+        IDENTITY + "test_tokens.py -k learns_of_anothers",
+    ),
+    Mutant(
+        "people: an admin without the role",
+        OPS + "change_principal.py",
+        "        require_role(actor, DaypassRole.ADMIN)\n",
+        "        pass\n",
+        IDENTITY + "test_principals.py -k raise_nothing",
+    ),
+    Mutant(
+        "people: two admins who take each other away",
+        "src/daypass/store/principals.py",
+        "where id = any(%s) or (%s and active and roles @> '{admin}')",
+        "where id = any(%s) and %s is not null",
+        IDENTITY + "test_principals.py -k each_other_away",
+    ),
+    Mutant(
+        "the first admin's link used twice",
+        OPS + "make_first_admin.py",
+        "        or await principals.admin_exists(tx)\n",
+        "",
+        IDENTITY + "test_first_admin.py -k useless_once",
+    ),
+    Mutant(
+        "the API: answers kept with their secrets",
+        "src/daypass/api/answer.py",
+        '        _blank(body, secret.split("."))\n',
+        "        pass\n",
+        API + "test_idempotency.py -k one_after",
+    ),
+    Mutant(
+        "the API: capabilities nobody asks for",
+        "src/daypass/api/call.py",
+        "                require_capability(actor, declared.facts.capability)\n",
+        "                pass\n",
+        API + "test_rights.py -k weak_token",
+    ),
+    Mutant(
+        "the API: bodies without end",
+        "src/daypass/api/edge.py",
+        "            if self._body_bytes > MAX_BODY_BYTES:\n",
+        "            if False:\n",
+        API + "test_edge.py -k limited",
     ),
 )

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound
+from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unauthenticated
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.operations.add_principal import PrincipalFacts, add_principal
+from daypass.operations.authenticate import BearerToken, authenticate
 from daypass.operations.change_groups import add_group, put_in_group, take_out_of_group
 from daypass.operations.change_principal import PrincipalChange, change_principal
 from daypass.operations.context import Context
@@ -17,6 +18,7 @@ from daypass.operations.delegate_decisions import (
     list_delegations,
 )
 from daypass.operations.principal_leaves import principal_leaves
+from daypass.operations.principal_returns import principal_returns
 from daypass.operations.show_principals import (
     PrincipalFilter,
     list_principals,
@@ -251,6 +253,28 @@ async def test_leaving(ctx: Context, admin: Actor, bob: Actor) -> None:
         with pytest.raises(Conflict) as caught:
             await attempt
         assert caught.value.detail_code == "principal_left"
+
+
+async def test_coming_back_brings_nothing_back(ctx: Context, admin: Actor) -> None:
+    eve = await person(
+        ctx, admin, "eve@example.com", DaypassRole.AUDITOR, groups=frozenset({"dba"})
+    )
+    agent = await person(ctx, admin, "agent@example.com", owner="eve@example.com")
+    issued = await token_of(ctx, eve)
+    await principal_leaves(ctx, admin, eve.id, reason="left")
+    with pytest.raises(Denied):
+        await principal_returns(ctx, eve, eve.id)
+    with pytest.raises(Conflict) as caught:
+        await principal_returns(ctx, admin, agent.id)
+    assert caught.value.detail_code == "principal_left"
+    back = await principal_returns(ctx, admin, eve.id)
+    assert back.active
+    assert (back.roles, back.groups, back.left_at) == (["member"], [], None)
+    with pytest.raises(Unauthenticated):
+        await authenticate(ctx, BearerToken(issued.secret), address="", application="")
+    again = await principal_returns(ctx, admin, agent.id, owner="ada@example.com")
+    assert again.owner == "ada@example.com"
+    assert (await principal_returns(ctx, admin, eve.id)).revision == back.revision
 
 
 async def test_an_account_is_not_given_to_somebody_leaving(

@@ -19,6 +19,7 @@ from daypass.operations.add_principal import PrincipalFacts, add_principal
 from daypass.operations.change_password import issue_password_link
 from daypass.operations.change_principal import PrincipalChange, change_principal
 from daypass.operations.principal_leaves import principal_leaves
+from daypass.operations.principal_returns import principal_returns
 from daypass.operations.show_principals import PrincipalFilter, list_principals, show_principal
 from daypass.store.principals import StoredPrincipal
 
@@ -98,6 +99,12 @@ class LeaveBody(Body):
 
     reason: Reason = Field(min_length=1, examples=["left the company"])
     service_accounts_to: Email | None = Field(default=None, examples=[None])
+
+
+class ReturnBody(Body):
+    """Who answers for a service account from now on, if not whoever did."""
+
+    owner: Email | None = Field(default=None, examples=[None])
 
 
 class LeftOut(Out):
@@ -262,6 +269,23 @@ async def let_principal_leave(
         service_accounts_to=body.service_accounts_to,
     )
     return LeftOut(left=list(left))
+
+
+@routes.post(
+    "/principals/{principal_id}/return",
+    RouteFacts(
+        holders(DaypassRole.ADMIN), Capability.MANAGE, entries=(EntryKind.PRINCIPAL_CHANGED,)
+    ),
+)
+async def let_principal_return(
+    call: ThisCall, principal_id: PrincipalNumber, body: ReturnBody
+) -> PrincipalOut:
+    """Make somebody who left active again: a mere member, in no group, with no way to sign in."""
+    stored = await principal_returns(
+        call.ctx, call.actor, PrincipalId(principal_id), owner=body.owner
+    )
+    call.tag(stored.revision)
+    return principal_out(stored)
 
 
 @routes.post(
