@@ -30,49 +30,89 @@ def default_state_dir() -> Path:
 class StoreSettings(_Section):
     """The control-plane store. Without `url` an embedded PostgreSQL is started under the state."""
 
-    url: str = Field(default="", description="secret reference to a libpq URL, or empty")
-    pool: int = Field(default=16, ge=4, le=200)
+    url: str = Field(
+        default="",
+        description="Secret reference to the URL of a PostgreSQL database; without it an embedded"
+        " PostgreSQL is started under `state_dir`.",
+    )
+    pool: int = Field(
+        default=16,
+        ge=4,
+        le=200,
+        description="Connections to the store at most, twice: for work, and for named locks.",
+    )
 
 
 class ApiSettings(_Section):
     """Where the API listens."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8321, ge=0, le=65535)
-    public_url: str = ""
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8321,
+        ge=0,
+        le=65535,
+        description="Port to listen on; the next free one of 50 if it is taken, any if 0.",
+    )
+    public_url: str = Field(
+        default="",
+        description="Address that people use, where a proxy stands in front. With `https://`"
+        " cookies are sent over TLS alone. Else made of host and port.",
+    )
 
 
 class SmtpSettings(_Section):
     """Where mail goes; `password` is a secret reference."""
 
-    host: str
-    port: int = Field(default=587, ge=1, le=65535)
-    sender: str
-    user: str = ""
-    password: str = ""
-    tls: str = Field(default="starttls", pattern="^(starttls|tls|none)$")
+    host: str = Field(description="Mail server.")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    sender: str = Field(description="Address that mail comes from.")
+    user: str = Field(default="", description="Name to sign in with; without it nobody signs in.")
+    password: str = Field(default="", description="Secret reference to the password.")
+    tls: str = Field(
+        default="starttls",
+        pattern="^(starttls|tls|none)$",
+        description="How the connection is encrypted: `starttls`, `tls` or `none`.",
+    )
 
 
 class WebhookSettings(_Section):
     """A program that hears of everything; `secret` is a reference to its signing key (whsec_…)."""
 
-    url: str = Field(pattern="^https?://")
-    secret: str
+    url: str = Field(pattern="^https?://", description="Where messages are posted.")
+    secret: str = Field(description="Secret reference to the signing key, `whsec_` and base64.")
 
 
 class Settings(_Section):
     """Everything `daypass serve` can be told."""
 
-    state_dir: Path = Field(default_factory=default_state_dir)
-    secret_key: str = Field(default="", description="secret reference to 32 bytes in base64")
+    state_dir: Path = Field(
+        default_factory=default_state_dir,
+        description="Folder of the embedded store; `$XDG_STATE_HOME/daypass` if none is named.",
+    )
+    secret_key: str = Field(
+        default="",
+        description="Secret reference to 32 random bytes in base64, which seal the admin passwords"
+        " kept in the store. Required.",
+    )
     store: StoreSettings = StoreSettings()
     api: ApiSettings = ApiSettings()
     smtp: SmtpSettings | None = None
     webhooks: tuple[WebhookSettings, ...] = ()
-    workers: int = Field(default=8, ge=1, le=64)
-    reconcile_every_s: float = Field(default=15, gt=0, le=3600)
-    sync_every_s: float = Field(default=600, gt=0, le=86400)
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    workers: int = Field(default=8, ge=1, le=64, description="Tasks of the queue done at a time.")
+    reconcile_every_s: float = Field(
+        default=15,
+        gt=0,
+        le=3600,
+        description="Seconds between two comparisons of each instance with what should exist.",
+    )
+    sync_every_s: float = Field(
+        default=600, gt=0, le=86400, description="Seconds between two readings of each catalog."
+    )
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="The least that is logged: `debug`, `info`, `warning` or `error`.",
+    )
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
