@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -144,7 +146,11 @@ def _show(folder: Path, url: str, target: str) -> None:
         say(f"The triage agent's access token: DAYPASS_TOKEN=$(cat {shlex.quote(str(token))})")
     say()
     ask = "daypass --as ada request prod/shop --profile oncall-read --ticket INC-42"
+    # In a clone the command is in a folder of its own.
+    here = Path(sys.argv[0]).absolute().parent
+    on_path = shutil.which("daypass") is not None
     say_next(
+        *(() if on_path else (f'export PATH={shlex.quote(str(here))}:"$PATH"',)),
         f"daypass login {url} --email ada@example.com --password-stdin < "
         f"{shlex.quote(str(password))}",
         f"{ask} --reason 'checkout is slow'",
