@@ -57,7 +57,8 @@ def demo(
     from daypass.domain.errors import Error
     from daypass.settings import default_state_dir
 
-    configure_logging("warning")
+    # What goes wrong is said by the commands; log lines would run into what is shown here.
+    configure_logging("error")
     folder = state.absolute() if state is not None else default_state_dir() / "demo"
     try:
         asyncio.run(_run(folder, customers, port))
@@ -147,7 +148,7 @@ def _show(folder: Path, url: str, target: str) -> None:
     say()
     ask = "daypass --as ada request prod/shop --profile oncall-read --ticket INC-42"
     # In a clone the command is in a folder of its own.
-    here = Path(sys.argv[0]).absolute().parent
+    here = Path(sys.executable).parent
     on_path = shutil.which("daypass") is not None
     say_next(
         *(() if on_path else (f'export PATH={shlex.quote(str(here))}:"$PATH"',)),

@@ -52,10 +52,7 @@ def login(
     if address.startswith("http://") and not _is_here(address):
         note(f"{address} is not encrypted: your password can be read on its way there")
     who = email or chosen.who or _ask_email()
-    answer, cookies = client.post_for_cookies(
-        "/session", {"email": who, "password": _password(from_stdin=password_stdin)}
-    )
-    client.headers |= {"Cookie": cookies, "X-Daypass-CSRF": str(answer["csrf_token"])}
+    person = sign_in(client, who, ask_password(from_stdin=password_stdin))
     issued = client.post(
         "/tokens",
         {
@@ -66,7 +63,6 @@ def login(
     )
     # What stays is the access token; the browser-like login is of no use any more.
     client.delete("/session")
-    person = answer["principal"]
     saved = SavedLogin(
         server=address,
         email=person["email"],
@@ -157,6 +153,26 @@ def whoami(
     )
 
 
+def sign_in(client: Client, email: str, password: str) -> Json:
+    """Have a client act with a login like a browser's, and return whose it is."""
+    client.headers.pop("Authorization", None)
+    answer, cookies = client.post_for_cookies("/session", {"email": email, "password": password})
+    client.headers |= {"Cookie": cookies, "X-Daypass-CSRF": str(answer["csrf_token"])}
+    person: Json = answer["principal"]
+    return person
+
+
+def ask_password(*, from_stdin: bool) -> str:
+    """Read a password from standard input, or ask for it where somebody sits."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise usage(
+            "the password is not asked for without a terminal", next_step="add --password-stdin"
+        )
+    return str(typer.prompt("Password", hide_input=True, err=True))
+
+
 def _list_logins(*, as_json: bool) -> None:
     credentials = load_credentials()
     current = credentials.find(named_server(), chosen.who)
@@ -224,13 +240,3 @@ def _ask_email() -> str:
     if not sys.stdin.isatty():
         raise usage("whose login is it?", next_step="add --email you@example.com")
     return str(typer.prompt("E-mail", err=True)).strip()
-
-
-def _password(*, from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
-        raise usage(
-            "the password is not asked for without a terminal", next_step="add --password-stdin"
-        )
-    return str(typer.prompt("Password", hide_input=True, err=True))

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from daypass.cli.client import Json
 from daypass.cli.commands import group_of
-from daypass.cli.connection import connect
+from daypass.cli.connection import connect, saved_login
+from daypass.cli.failure import Failure
+from daypass.cli.login import ask_password, sign_in
 from daypass.cli.options import AsJson, Limit
-from daypass.cli.output import say, say_next, show_json, show_table, state
+from daypass.cli.output import note, say, say_next, show_json, show_table, state
 from daypass.cli.people import principal_of
 from daypass.cli.wording import read_duration, say_left, say_moment, write_span
 from daypass.domain.principal import Capability
@@ -32,20 +35,33 @@ def issue(
     email: Annotated[
         str | None, typer.Option("--for", metavar="E-MAIL", help="For a service account.")
     ] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read your password from stdin.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Issue an access token; it is shown this once."""
+    """Issue an access token; it is shown this once.
+
+    One that lasts longer than your login here takes your password once more.
+    """
     client = connect()
-    issued = client.post(
-        "/tokens",
-        {
-            "name": name,
-            "capabilities": [each.value for each in capabilities or _USUAL],
-            "valid_for": write_span(read_duration(duration, "--valid")),
-            "principal_id": principal_of(client, email)["id"] if email else None,
-        },
-        so="no access token is issued",
-    )
+    body: Json = {
+        "name": name,
+        "capabilities": [each.value for each in capabilities or _USUAL],
+        "valid_for": write_span(read_duration(duration, "--valid")),
+        "principal_id": principal_of(client, email)["id"] if email else None,
+    }
+    try:
+        issued = client.post("/tokens", body, so="no access token is issued")
+    except Failure as failure:
+        login = saved_login()
+        if failure.code != "token_beyond_issuer" or login is None:
+            raise
+        if not password_stdin:
+            note(f"one that outlives your login takes the password of {login.email}")
+        sign_in(client, login.email, ask_password(from_stdin=password_stdin))
+        issued = client.post("/tokens", body, so="no access token is issued")
+        client.delete("/session")
     if as_json:
         show_json(issued)
         return
