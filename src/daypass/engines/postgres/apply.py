@@ -141,14 +141,14 @@ async def _let_views_owner(connection: AdminConnection, plan: PostgresPlan) -> N
             "grant schema to views' owner",
             sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(str(schema)), owner),
         )
-    wanted = [(n.schema, n.name, p) for n, ps in relations for p in sorted(ps)]
+    wanted = {(n.schema, n.name, p) for n, ps in relations for p in ps}
     missing = await connection.run(
         "read views' owner's privileges",
         "select w.s, w.r, string_agg(w.p, ', ' order by w.p)"
         " from unnest(%s::text[], %s::text[], %s::text[]) as w(s, r, p)"
         " where not has_table_privilege(%s, format('%%I.%%I', w.s, w.r), w.p) group by w.s, w.r"
         " order by 1, 2",
-        (*(list(each) for each in zip(*wanted, strict=True)), names.VIEWS_OWNER)
+        (*(list(each) for each in zip(*sorted(wanted), strict=True)), names.VIEWS_OWNER)
         if wanted
         else ([], [], [], names.VIEWS_OWNER),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from daypass.domain.catalog import Catalog, Column, Relation, RelationKind, RelationName
@@ -73,6 +74,15 @@ class RelationCompiler:
                 name,
                 f"{name} lives on another server, which Daypass does not guard",
             )
+        invoker = self._invoker_view(known)
+        if invoker is not None:
+            return LeftOut(
+                name,
+                "invoker_view",
+                f"{name} reads as whoever reads it ({invoker} has security_invoker),"
+                " and sessions can read no relation themselves",
+                "ask for the relations it is made of",
+            )
         unsafe = self._unsafe_code(known, StatementClass.SELECT)
         if unsafe and not self.around.sessions_create_nothing:
             return self._unless_accepted(
@@ -135,6 +145,27 @@ class RelationCompiler:
                 "set search_path on the function, ending in pg_temp",
                 label=label,
             )
+        return None
+
+    def _invoker_view(self, known: Relation) -> str | None:
+        """Return the view that reads as its reader, this one or one it is made of."""
+        found: list[str] = json.loads(self.catalog.facts.get("security_invoker_views", "[]"))
+        if not found or known.kind is not RelationKind.VIEW:
+            return None
+        seen: set[RelationName] = set()
+        todo = [known]
+        while todo:
+            relation = todo.pop()
+            if str(relation.name) in found:
+                return str(relation.name)
+            seen.add(relation.name)
+            sources = {c.relation for column in relation.columns for c in column.derived_from}
+            todo += [
+                view
+                for name in sorted(sources - seen)
+                if (view := self.catalog.relation(name)) is not None
+                and view.kind is RelationKind.VIEW
+            ]
         return None
 
     def _filter_problem(

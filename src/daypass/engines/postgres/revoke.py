@@ -59,6 +59,7 @@ class _Report:
     dropped: int = 0
     probes: tuple[str, ...] = ()
     missing: list[str] = field(default_factory=list)
+    until: float = 0.0
     revoked: bool = False
     taken_back: bool = False
     done: bool = False
@@ -97,27 +98,27 @@ class Revoker:
         if not names.is_account(account):
             report.missing.append(f"{account} is no name of a session's account: left alone")
             return report
-        until = time.monotonic() + BUDGET_S
         while not report.done:
             # Steps in other databases come outside of it: who holds one admin connection must not
             # wait for another.
             seen = await self._admin.work(
                 self._admin.database,
-                partial(self._climb, report=report, until=min(until, time.monotonic() + TURN_S)),
+                partial(self._climb, report=report),
             )
             if seen is None or report.done:
                 break
-            if time.monotonic() > until:
+            if time.monotonic() > report.until:
                 report.missing += [f"{account}: {each}" for each in seen.remains(account)]
                 break
             await self._clear_databases(seen, report)
             await asyncio.sleep(_PAUSES_S[1])
         return report
 
-    async def _climb(
-        self, connection: AdminConnection, report: _Report, until: float
-    ) -> Seen | None:
+    async def _climb(self, connection: AdminConnection, report: _Report) -> Seen | None:
         """Go as far as one connection gets; return what is to be done in other databases first."""
+        # Counted from here: hundreds may wait for a connection before it is their turn.
+        report.until = report.until or time.monotonic() + BUDGET_S
+        until = min(report.until, time.monotonic() + TURN_S)
         attempt = 0
         while True:
             seen = await look_at(connection, report.account)

@@ -460,3 +460,16 @@ async def test_an_admin_without_rights_is_told(shop: Shop) -> None:
     with pytest.raises(Conflict) as error:
         await shop.applied(customers())
     assert error.value.detail_code == "admin_rights"
+
+
+async def test_views_that_read_as_their_reader_are_left_out(shop: Shop) -> None:
+    shop.owner(
+        "create view sales.mine with (security_invoker) as select id from sales.customers;"
+        " create view sales.above as select id from sales.mine"
+    )
+    names = [RelationName("sales", "mine"), RelationName("sales", "above")]
+    plan = await shop.plan(*(scoped(each, "id") for each in names), customers())
+    assert [(each.name, each.code) for each in plan.left_out] == [
+        ("sales.mine", "invoker_view"),
+        ("sales.above", "invoker_view"),
+    ]

@@ -10,6 +10,7 @@ import pytest
 from daypass.domain.catalog import (
     Catalog,
     Column,
+    ColumnName,
     ForeignCode,
     Function,
     NativeRole,
@@ -316,3 +317,20 @@ def test_names_fit_and_are_told_apart() -> None:
     assert all(scope_of_schema(each) == plan.scope_hash for each in made.values())
     assert scope_of_role(plan.role) == plan.scope_hash
     assert scope_of_role("dp_s_x") is None
+
+
+def test_views_that_read_as_their_reader_are_left_out() -> None:
+    """Inside a view of Daypass's they are still checked for the session, which has nothing."""
+    facts = {"security_invoker_views": '["s.u"]'}
+    invoker = replace(_relation(_U), kind=RelationKind.VIEW)
+    above = replace(
+        _relation(),
+        kind=RelationKind.VIEW,
+        columns=(
+            _relation().columns[0],
+            Column("mail", 2, "text", "text", derived_from=(ColumnName(_U, "mail"),)),
+        ),
+    )
+    plan = _plan(_catalog(above, invoker, facts=facts), _scoped(), _scoped(_U))
+    assert _codes(plan) == [("s.t", "invoker_view"), ("s.u", "invoker_view")]
+    assert _codes(_plan(_catalog(above, invoker), _scoped(), _scoped(_U))) == []
