@@ -191,6 +191,34 @@ def test_the_reference_of_settings_is_up_to_date() -> None:
     assert reference.with_table(text) == text, "run scripts/settings_reference.py"
 
 
+def test_every_event_is_described() -> None:
+    told: set[str] = set()
+    for path in sorted((_ROOT / "src/daypass/operations").glob("*.py")):
+        tree = ast.parse(path.read_text())
+        texts = {
+            node.targets[0].id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "tell_people"
+            ):
+                match node.args[1]:
+                    case ast.Constant(value=str(event)):
+                        told.add(event)
+                    case ast.Name(id=name):
+                        told.add(str(texts[name]))
+    text = (_ROOT / "docs/webhooks.md").read_text()
+    described = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.MULTILINE)
+    assert told
+    assert sorted(described) == sorted(told)
+
+
 def test_decisions_are_short_and_have_their_parts() -> None:
     for path in sorted((_ROOT / "docs/adr").glob("*.md")):
         text = path.read_text()
