@@ -50,7 +50,7 @@ def list_grants(
                 each["id"],
                 each["principal"],
                 each["database"],
-                asks_for(each) + (" (break-glass)" if each["break_glass"] else ""),
+                asks_for(each) + _glass(each),
                 _time(each),
                 state(each["state"]),
             )
@@ -72,6 +72,18 @@ def list_grants(
         say_next(f"daypass grant {found[0]['id']}")
 
 
+def _glass(grant: Json) -> str:
+    if not grant["break_glass"]:
+        return ""
+    return " (break-glass, review overdue)" if grant["review_overdue"] else " (break-glass)"
+
+
+def _reviewed(grant: Json) -> str:
+    if grant["reviewed"]:
+        return "yes"
+    return "no, and it is overdue" if grant["review_overdue"] else "no"
+
+
 def show_grant(number: GrantNumber, as_json: AsJson = False) -> None:
     """Show a grant: what it opens, with which masks, and how it ends."""
     grant = connect().get(f"/grants/{number}")
@@ -91,7 +103,7 @@ def show_grant(number: GrantNumber, as_json: AsJson = False) -> None:
             ("time", _time(grant)),
             ("ended", _end(grant)),
             ("revocation", grant["revoke_error"] and f"retried: {grant['revoke_error']}"),
-            ("reviewed", grant["reviewed"] if grant["break_glass"] else None),
+            ("reviewed", _reviewed(grant) if grant["break_glass"] else None),
         ]
     )
     _show_scope(grant)

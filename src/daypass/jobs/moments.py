@@ -1,7 +1,7 @@
 """Watch the clock and the hints of other processes: what is due is done at once.
 
-Deadlines do not depend on the job queue: this loop ends and closes grants by itself. A hint that is
-lost costs a poll's wait at most.
+Deadlines do not depend on the job queue: this loop ends and closes grants by itself, and goes on
+for ever. A hint that is lost costs a poll's wait at most.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import psycopg
 import structlog
 
 from daypass.domain.errors import Error
-from daypass.domain.ids import GrantId
+from daypass.jobs.closing import Closer
 from daypass.operations.advance_time import advance_time
-from daypass.operations.close_grant import close_grant
 from daypass.operations.context import Context
 from daypass.store import grants
 from daypass.store.processes import CHANNEL, Hint
@@ -24,7 +23,6 @@ from daypass.store.processes import CHANNEL, Hint
 _log = structlog.get_logger(__name__)
 
 _POLL_S = 1.0
-_CLOSING_AT_ONCE = 16
 
 
 class Waker:
@@ -50,7 +48,8 @@ async def repeat(
 ) -> None:
     """Run `work` whenever woken, and at least so often; failures are logged and tried again.
 
-    `work` may return the seconds until it wants to run next.
+    `work` may return the seconds until it wants to run next. A loop ends only by being cancelled:
+    a mistake in one of them must not stop the others, which keep deadlines.
     """
     pause_s: float = 0
     while True:
@@ -61,34 +60,25 @@ async def repeat(
         except (Error, psycopg.Error, OSError) as error:
             _log.warning("loop_failed", loop=name, error=str(error))
             pause_s = every_s
+        except Exception:  # noqa: BLE001 - logged; the loop goes on
+            _log.exception("loop_broken", loop=name)
+            pause_s = every_s
 
 
 async def watch_moments(ctx: Context, waker: Waker) -> None:
     """Start, end, expire and close what is due, for ever."""
-    gate = asyncio.Semaphore(_CLOSING_AT_ONCE)
-    closing: set[GrantId] = set()
-
-    async def close(grant_id: GrantId) -> None:
-        try:
-            async with gate:
-                await close_grant(ctx, grant_id)
-        except (Error, psycopg.Error, OSError) as error:
-            # The queue's task for it is retried for ever, and shows in red until it succeeds.
-            _log.warning("closing_failed", grant=grant_id, error=str(error))
-        finally:
-            closing.discard(grant_id)
-
     async with asyncio.TaskGroup() as group:
+        closer = Closer(ctx, group)
 
         async def work() -> float | None:
-            await advance_time(ctx)
-            async with ctx.store.connection() as connection:
-                waiting = await grants.list_revoking(connection)
-                next_s = await grants.next_moment(connection)
-            for grant_id in waiting:
-                if grant_id not in closing:
-                    closing.add(grant_id)
-                    group.create_task(close(grant_id), name=f"close-grant-{grant_id}")
+            try:
+                await advance_time(ctx)
+            finally:
+                # What cannot be ended must not hold up what has ended.
+                async with ctx.store.connection() as connection:
+                    waiting = await grants.list_to_close(connection)
+                    next_s = await grants.next_moment(connection)
+                closer.begin(waiting)
             return next_s
 
         await repeat("moments", waker, _POLL_S, work)

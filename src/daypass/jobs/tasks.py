@@ -7,10 +7,8 @@ from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from daypass.domain.ids import DatabaseId, GrantId, ScopeHash, SessionId
-from daypass.jobs.moments import Waker
 from daypass.operations.apply_grant import apply_grant
 from daypass.operations.apply_scope import collect_scope
-from daypass.operations.close_grant import close_grant
 from daypass.operations.close_sessions import close_session
 from daypass.operations.context import Context
 from daypass.operations.move_deadline import move_deadline
@@ -46,12 +44,8 @@ _FOR_EVER = _Backoff(longest_s=60)
 _A_WHILE = _Backoff(longest_s=30, attempts=10)
 
 
-def register_tasks(app: App, ctx: Context, deliver: Waker) -> None:
+def register_tasks(app: App, ctx: Context) -> None:
     """Give the worker's app every task of `store.jobs.Task`."""
-
-    @app.task(name=Task.REVOKE_GRANT.value, retry=_FOR_EVER)
-    async def _revoke(grant_id: int) -> None:
-        await close_grant(ctx, GrantId(grant_id))
 
     @app.task(name=Task.CLOSE_SESSIONS.value, retry=_FOR_EVER)
     async def _close(session_id: int) -> None:
@@ -76,7 +70,3 @@ def register_tasks(app: App, ctx: Context, deliver: Waker) -> None:
     @app.task(name=Task.SYNC_CATALOG.value, retry=_A_WHILE)
     async def _sync(database_id: int) -> None:
         await sync_catalog(ctx, None, DatabaseId(database_id))
-
-    @app.task(name=Task.DELIVER.value)
-    async def _deliver() -> None:
-        deliver.wake()

@@ -7,7 +7,9 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
+import psycopg
 import structlog
 from procrastinate import App
 
@@ -18,7 +20,8 @@ from daypass.jobs.tasks import register_tasks
 from daypass.operations.close_sessions import close_abandoned
 from daypass.operations.context import Context
 from daypass.operations.reconcile_instance import reconcile_instance
-from daypass.operations.send_messages import Channel, send_messages
+from daypass.operations.remind_reviewers import remind_reviewers
+from daypass.operations.send_messages import CHANNELS, Channel, send_messages
 from daypass.operations.yield_instance import advance_yields
 from daypass.store import outbox
 from daypass.store.jobs import Task, enqueue, worker_app
@@ -29,6 +32,8 @@ _log = structlog.get_logger(__name__)
 _HEARTBEAT_S = 3.0
 _SILENT_S = 15.0
 _YIELD_POLL_S = 2.0
+_MESSAGES_POLL_S = 1.0
+_REVIEWS_POLL_S = 60.0
 _SHUTDOWN_S = 5.0
 
 
@@ -41,26 +46,36 @@ async def run_jobs(
     sync_every_s: float,
 ) -> None:
     """Run until cancelled; work begun is finished within a few seconds, or taken up again later."""
-    moments, messages = Waker(), Waker()
+    moments = Waker()
+    messages = {name: Waker() for name in CHANNELS}
     app = worker_app(ctx.store.conninfo)
-    register_tasks(app, ctx, messages)
+    register_tasks(app, ctx)
 
     def heard(hint: Hint, _number: int) -> None:
         if hint in (Hint.GRANT_ENDED, Hint.MOMENTS_CHANGED):
             moments.wake()
+        elif hint is Hint.MESSAGES_WAIT:
+            for waker in messages.values():
+                waker.wake()
 
-    async def send() -> float | None:
-        await send_messages(ctx, channels)
+    async def send(name: str) -> float | None:
+        sent = await send_messages(ctx, name, channels.get(name))
+        if sent.failed or sent.given_up:
+            _log.warning(
+                "messages_not_sent",
+                channel=name,
+                failed=sent.failed,
+                given_up=sent.given_up,
+                error=sent.problem,
+            )
         async with ctx.store.connection() as connection:
-            return await outbox.next_due_s(connection)
+            return await outbox.next_due_s(connection, name)
 
     async def reconcile() -> None:
-        await close_abandoned(ctx, _SILENT_S)
-        for instance_id in await _active_instances(ctx):
-            try:
-                await reconcile_instance(ctx, instance_id)
-            except Error as error:
-                _log.warning("reconcile_failed", instance=instance_id, error=error.message)
+        await asyncio.gather(*(_reconcile(ctx, each) for each in await _instances(ctx)))
+
+    async def remind() -> None:
+        await remind_reviewers(ctx)
 
     async def step_aside() -> None:
         for problem in await advance_yields(ctx):
@@ -90,7 +105,12 @@ async def run_jobs(
             group.create_task(_heartbeat(ctx), name="heartbeat")
             group.create_task(listen(ctx, heard), name="listen")
             group.create_task(watch_moments(ctx, moments), name="moments")
-            group.create_task(repeat("messages", messages, 5.0, send), name="messages")
+            for name, waker in messages.items():
+                group.create_task(
+                    repeat(f"messages {name}", waker, _MESSAGES_POLL_S, partial(send, name)),
+                    name=f"messages-{name}",
+                )
+            group.create_task(repeat("reviews", Waker(), _REVIEWS_POLL_S, remind), name="reviews")
             group.create_task(
                 repeat("reconcile", Waker(), reconcile_every_s, reconcile), name="reconcile"
             )
@@ -127,7 +147,21 @@ async def _heartbeat(ctx: Context) -> None:
     await repeat("heartbeat", Waker(), _HEARTBEAT_S, beat)
 
 
-async def _active_instances(ctx: Context) -> tuple[InstanceId, ...]:
+async def _instances(ctx: Context) -> tuple[tuple[InstanceId, bool], ...]:
+    """List every instance that may have something of ours, and whether it is still managed."""
     async with ctx.store.connection() as connection:
-        cursor = await connection.execute("select id from instance where state = 'active'")
-        return tuple(InstanceId(row[0]) for row in await cursor.fetchall())
+        cursor = await connection.execute("select id, state = 'active' from instance")
+        return tuple((InstanceId(row[0]), row[1]) for row in await cursor.fetchall())
+
+
+async def _reconcile(ctx: Context, instance: tuple[InstanceId, bool]) -> None:
+    """Reconcile one instance; whatever is the matter with it concerns no other."""
+    instance_id, managed = instance
+    try:
+        await close_abandoned(ctx, _SILENT_S, instance_id)
+        if managed:
+            await reconcile_instance(ctx, instance_id)
+    except (Error, psycopg.Error, OSError) as error:
+        _log.warning("reconcile_failed", instance=instance_id, error=str(error))
+    except Exception:  # noqa: BLE001 - logged; the other instances are reconciled all the same
+        _log.exception("reconcile_broken", instance=instance_id)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
+from daypass.domain.errors import Error
 from daypass.domain.ids import GrantId, RequestId
 from daypass.domain.states import GrantState, RequestState
 from daypass.operations.context import Context
@@ -14,6 +19,8 @@ from daypass.store import entries, grants, requests
 from daypass.store.database import Tx, now
 from daypass.store.jobs import Task, enqueue
 from daypass.store.processes import Hint, tell
+
+_Id = TypeVar("_Id", GrantId, RequestId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +33,39 @@ class Advanced:
 
 
 async def advance_time(ctx: Context) -> Advanced:
-    """Start, end and expire what is due by the store's clock; each in a transaction of its own."""
+    """Start, end and expire what is due by the store's clock; each in a transaction of its own.
+
+    Raises the first failure once the rest is done.
+    """
     async with ctx.store.connection() as connection:
         due = await grants.list_due(connection)
         starting = await grants.list_starting(connection)
         overdue = await requests.list_overdue(connection)
-    ended = []
-    for grant_id in due:
-        async with ctx.store.transaction() as tx:
-            # The clock is read before the lock is waited for: a deadline moved meanwhile counts.
-            if await end_due_grant(tx, grant_id, await now(tx)):
-                ended.append(grant_id)
-    started = []
-    for grant_id in starting:
-        async with ctx.store.transaction() as tx:
-            if await _start(tx, grant_id):
-                started.append(grant_id)
-    expired = []
-    for request_id in overdue:
-        async with ctx.store.transaction() as tx:
-            if await expire_request(tx, request_id):
-                expired.append(request_id)
+    problems: list[Exception] = []
+
+    async def each(found: tuple[_Id, ...], step: Callable[[Tx, _Id], Awaitable[bool]]) -> list[_Id]:
+        done = []
+        for one in found:
+            try:
+                async with ctx.store.transaction() as tx:
+                    if await step(tx, one):
+                        done.append(one)
+            except (Error, psycopg.Error) as error:
+                # One row that somebody holds must not keep the others open.
+                problems.append(error)
+        return done
+
+    ended = await each(due, _end)
+    started = await each(starting, _start)
+    expired = await each(overdue, expire_request)
+    if problems:
+        raise problems[0]
     return Advanced(tuple(ended), tuple(started), tuple(expired))
+
+
+async def _end(tx: Tx, grant_id: GrantId) -> bool:
+    # The clock is read before the lock is waited for: a deadline moved meanwhile counts.
+    return await end_due_grant(tx, grant_id, await now(tx))
 
 
 async def _start(tx: Tx, grant_id: GrantId) -> bool:

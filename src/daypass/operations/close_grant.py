@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.errors import Error, Unavailable
-from daypass.domain.ids import GrantId
+from daypass.domain.ids import GrantId, InstanceId
 from daypass.domain.states import GrantState
 from daypass.engines.contract import Closure
 from daypass.operations.close_sessions import close_accounts
@@ -57,6 +57,14 @@ async def close_grant(ctx: Context, grant_id: GrantId) -> ClosedGrant | None:
 async def _note_failure(ctx: Context, grant_id: GrantId, problem: str) -> None:
     async with ctx.store.transaction() as tx:
         await grants.note_revoke_attempt(tx, grant_id, problem)
+
+
+async def note_unreachable(
+    ctx: Context, instance_id: InstanceId, tried: GrantId, problem: str
+) -> None:
+    """Count an attempt for the other grants that wait for an instance that did not answer one."""
+    async with ctx.store.transaction() as tx:
+        await grants.note_unreachable(tx, instance_id, tried, problem)
 
 
 async def _write_receipt(ctx: Context, grant: GrantRow, closure: Closure) -> ClosedGrant | None:

@@ -98,10 +98,12 @@ async def close_session(
     return await _close_all(ctx, (found,), found.close_reason or reason)
 
 
-async def close_abandoned(ctx: Context, silent_s: float) -> int:
-    """End the sessions whose process is gone; return how many there were."""
+async def close_abandoned(
+    ctx: Context, silent_s: float, instance_id: InstanceId | None = None
+) -> int:
+    """End sessions whose process is gone, of one instance or of all; return how many there were."""
     async with ctx.store.connection() as connection:
-        found = await sessions.list_abandoned(connection, silent_s)
+        found = await sessions.list_abandoned(connection, silent_s, instance_id)
     return await _close_all(ctx, found, "its process is gone")
 
 

@@ -1,4 +1,7 @@
-"""End grants before or at their deadline; closing them on the target follows as work of its own."""
+"""End grants before or at their deadline; closing them on the target follows as work of its own.
+
+Whatever is `revoking` in the store is closed by every process's watch over moments, for ever.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from daypass.operations.tell_people import owners_of, tell_people
 from daypass.store import entries, grants
 from daypass.store.database import Tx
 from daypass.store.grants import GrantRow
-from daypass.store.jobs import Task, enqueue
 from daypass.store.processes import Hint, tell
 
 LIVE = (GrantState.SCHEDULED, GrantState.ACTIVE)
@@ -51,7 +53,6 @@ async def end_grant(
             },
         ),
     )
-    await enqueue(tx, Task.REVOKE_GRANT, lock=f"grant:{grant.id}", grant_id=grant.id)
     await tell(tx, Hint.GRANT_ENDED, grant.id)
     concerned = {grant.principal_id}
     if cause is GrantEnd.REVOKED or grant.break_glass:

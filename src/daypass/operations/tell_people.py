@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from daypass.domain.ids import DatabaseId, PrincipalId
 from daypass.domain.principal import DaypassRole
 from daypass.store.database import Tx
-from daypass.store.jobs import Task, enqueue
-from daypass.store.outbox import insert_message
+from daypass.store.outbox import insert_messages
+from daypass.store.processes import Hint, tell
 
 
 async def tell_people(
     tx: Tx,
     event: str,
-    recipients: Iterable[PrincipalId],
+    recipients: Iterable[PrincipalId | None],
     *,
     subject: str,
     text: str,
@@ -24,13 +24,13 @@ async def tell_people(
 
     `facts` are for programs and hold no secrets and no data from targets.
     """
-    payload = {"event": event, "subject": subject, "text": text, "facts": dict(facts)}
-    await insert_message(tx, event=event, channel="webhook", recipient_id=None, payload=payload)
-    for recipient in sorted(set(recipients)):
-        await insert_message(
-            tx, event=event, channel="smtp", recipient_id=recipient, payload=payload
-        )
-    await enqueue(tx, Task.DELIVER, once="deliver")
+    await insert_messages(
+        tx,
+        event=event,
+        recipients=sorted({each for each in recipients if each is not None}),
+        payload={"event": event, "subject": subject, "text": text, "facts": dict(facts)},
+    )
+    await tell(tx, Hint.MESSAGES_WAIT)
 
 
 async def owners_of(tx: Tx, database_id: DatabaseId) -> tuple[PrincipalId, ...]:

@@ -46,6 +46,7 @@ class GrantRow:
     break_glass: bool
     review: dict[str, Any] | None
     reviewed: bool
+    review_overdue: bool
     scope_hash: ScopeHash | None
     policy_version: PolicyVersion | None
     catalog_version: CatalogVersion | None
@@ -71,7 +72,10 @@ _SELECT = """
     select g.id, g.request_id, g.principal_id, p.email as principal, p.name as principal_name,
       d.instance_id, g.database_id, i.name || '/' || d.name as database,
       g.asked as asked_document, r.profile, g.rule, g.limits, g.direct_credentials, g.break_glass,
-      g.review, w.grant_id is not null as reviewed, g.scope_hash, g.policy_version,
+      g.review, w.grant_id is not null as reviewed,
+      w.grant_id is null
+        and coalesce((g.review->>'due_at')::timestamptz <= clock_timestamp(), false)
+        as review_overdue, g.scope_hash, g.policy_version,
       g.catalog_version, g.starts_at, g.deadline, g.state, g.end_cause, e.email as ended_by,
       g.end_reason, g.ended_at, g.revoke_attempts, g.revoke_error, g.revision, g.created_at
     from access_grant g
@@ -251,6 +255,30 @@ async def list_revoking(tx: Tx) -> tuple[GrantId, ...]:
     return tuple(GrantId(row[0]) for row in await cursor.fetchall())
 
 
+async def list_to_close(tx: Tx) -> tuple[tuple[GrantId, InstanceId], ...]:
+    """List grants that wait for their receipt, with the instances they are closed on."""
+    cursor = await tx.execute(
+        """
+        select g.id, d.instance_id from access_grant g join database d on d.id = g.database_id
+        where g.state = 'revoking' order by g.id
+        """
+    )
+    return tuple((GrantId(row[0]), InstanceId(row[1])) for row in await cursor.fetchall())
+
+
+async def list_unreviewed(tx: Tx) -> tuple[GrantId, ...]:
+    """List break-glass grants that should have been judged by now."""
+    cursor = await tx.execute(
+        """
+        select g.id from access_grant g
+        where g.break_glass and (g.review->>'due_at')::timestamptz <= clock_timestamp()
+          and not exists (select from break_glass_review w where w.grant_id = g.id)
+        order by g.id
+        """
+    )
+    return tuple(GrantId(row[0]) for row in await cursor.fetchall())
+
+
 async def start_grant(tx: Tx, grant_id: GrantId) -> None:
     """Move a scheduled grant to active."""
     await tx.execute(
@@ -292,6 +320,18 @@ async def note_revoke_attempt(tx: Tx, grant_id: GrantId, error: str) -> None:
         where id = %s
         """,
         (error, grant_id),
+    )
+
+
+async def note_unreachable(tx: Tx, instance_id: InstanceId, tried: GrantId, error: str) -> None:
+    """Count an attempt for every grant to be revoked on an instance but the one that was tried."""
+    await tx.execute(
+        """
+        update access_grant set revoke_attempts = revoke_attempts + 1, revoke_error = %s
+        where state = 'revoking' and id <> %s
+          and database_id in (select id from database where instance_id = %s)
+        """,
+        (error, tried, instance_id),
     )
 
 

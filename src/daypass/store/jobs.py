@@ -15,13 +15,11 @@ class Task(StrEnum):
     """Names of the tasks; `daypass.jobs` runs them."""
 
     APPLY_GRANT = "daypass.apply_grant"
-    REVOKE_GRANT = "daypass.revoke_grant"
     CLOSE_SESSIONS = "daypass.close_sessions"
     MOVE_DEADLINE = "daypass.move_deadline"
     COLLECT_SCOPE = "daypass.collect_scope"
     RECOMPILE_GRANTS = "daypass.recompile_grants"
     SYNC_CATALOG = "daypass.sync_catalog"
-    DELIVER = "daypass.deliver"
 
 
 # Deferring names tasks and runs on the caller's connection; this App never opens one of its own.

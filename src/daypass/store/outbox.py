@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from daypass.domain.ids import PrincipalId
+from daypass.domain.ids import GrantId, PrincipalId
 from daypass.store.database import Tx
 
 
@@ -28,41 +28,41 @@ class Message:
     created_at: datetime
 
 
-async def insert_message(
-    tx: Tx,
-    *,
-    event: str,
-    channel: str,
-    recipient_id: PrincipalId | None,
-    payload: Mapping[str, Any],
-) -> int:
-    """Put a message into the outbox."""
-    cursor = await tx.execute(
+async def insert_messages(
+    tx: Tx, *, event: str, recipients: Sequence[PrincipalId], payload: Mapping[str, Any]
+) -> None:
+    """Put a message into the outbox: one for programs, and one for each recipient by mail.
+
+    Mail for a service account goes to whoever answers for it; nobody who has left gets any.
+    """
+    await tx.execute(
         """
-        insert into outbox (event, channel, recipient_id, payload) values (%s, %s, %s, %s)
-        returning id
+        insert into outbox (event, channel, recipient_id, payload)
+        select %(event)s, 'webhook', null::bigint, %(payload)s::jsonb
+        union all
+        select %(event)s, 'smtp', q.id, %(payload)s::jsonb
+        from (
+          select distinct coalesce(p.owner_id, p.id) as id from principal p
+          where p.id = any(%(recipients)s) and p.active
+        ) r join principal q on q.id = r.id and q.active
         """,
-        (event, channel, recipient_id, Jsonb(dict(payload))),
+        {"event": event, "payload": Jsonb(dict(payload)), "recipients": list(recipients)},
     )
-    row = await cursor.fetchone()
-    if row is None:
-        raise RuntimeError("insert … returning returned no row")
-    return int(row[0])
 
 
-async def claim_messages(tx: Tx, limit: int = 50) -> tuple[Message, ...]:
-    """Take messages that are due, so that nobody else takes them while the transaction lasts."""
+async def claim_messages(tx: Tx, channel: str, limit: int) -> tuple[Message, ...]:
+    """Take a channel's messages that are due; nobody else does while the transaction lasts."""
     async with tx.cursor(row_factory=class_row(Message)) as cursor:
         await cursor.execute(
             """
             select o.id, o.event, o.recipient_id, coalesce(p.email, '') as recipient, o.channel,
               o.payload, o.attempts, o.created_at
             from outbox o left join principal p on p.id = o.recipient_id
-            where o.state = 'waiting' and o.next_at <= clock_timestamp()
-            order by o.next_at limit %s
+            where o.state = 'waiting' and o.channel = %s and o.next_at <= clock_timestamp()
+            order by o.next_at, o.id limit %s
             for update of o skip locked
             """,
-            (limit,),
+            (channel, limit),
         )
         return tuple(await cursor.fetchall())
 
@@ -105,13 +105,42 @@ async def note_failure(
     )
 
 
-async def next_due_s(tx: Tx) -> float | None:
-    """Return the seconds until a waiting message is due, if any waits."""
+async def give_up_waiting(tx: Tx, channel: str, error: str) -> int:
+    """Give up all that waits on a channel, and say why; return how many there were."""
+    cursor = await tx.execute(
+        """
+        update outbox set state = 'given_up', last_error = %s
+        where state = 'waiting' and channel = %s
+        """,
+        (error, channel),
+    )
+    return cursor.rowcount
+
+
+async def told_since(tx: Tx, event: str, grant_id: GrantId, since_s: float) -> bool:
+    """Say whether programs were told of an event of a grant within so many seconds."""
+    cursor = await tx.execute(
+        """
+        select exists (
+          select from outbox where event = %s and channel = 'webhook'
+            and payload->'facts'->'grant' = to_jsonb(%s::bigint)
+            and created_at > clock_timestamp() - make_interval(secs => %s)
+        )
+        """,
+        (event, grant_id, since_s),
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def next_due_s(tx: Tx, channel: str) -> float | None:
+    """Return the seconds until a channel's next waiting message is due, if any waits."""
     cursor = await tx.execute(
         """
         select extract(epoch from min(next_at) - clock_timestamp())::float8 from outbox
-        where state = 'waiting'
-        """
+        where state = 'waiting' and channel = %s
+        """,
+        (channel,),
     )
     row = await cursor.fetchone()
     return row[0] if row else None

@@ -20,6 +20,7 @@ class Hint(StrEnum):
     MOMENTS_CHANGED = "moments_changed"
     REQUEST_CHANGED = "request_changed"
     POLICY_CHANGED = "policy_changed"
+    MESSAGES_WAIT = "messages_wait"
 
 
 async def note_process(tx: Tx, process_id: uuid.UUID, kind: str, host: str, pid: int) -> None:

@@ -167,7 +167,9 @@ async def list_sessions(
 UNCLOSED = (SessionState.OPENING, SessionState.OPEN, SessionState.CLOSING)
 
 
-async def list_abandoned(tx: Tx, silent_s: float) -> tuple[SessionRow, ...]:
+async def list_abandoned(
+    tx: Tx, silent_s: float, instance_id: InstanceId | None = None
+) -> tuple[SessionRow, ...]:
     """List sessions whose process has not been seen for so long, but for direct credentials.
 
     Sessions left in closing are among them once their process is silent: nobody else finishes them.
@@ -178,11 +180,14 @@ async def list_abandoned(tx: Tx, silent_s: float) -> tuple[SessionRow, ...]:
             + """
             left join process q on q.id = s.process_id
             where s.state <> 'closed'
+              and (%(instance)s::bigint is null or d.instance_id = %(instance)s)
               and (s.kind <> 'direct' or s.state <> 'open')
-              and (q.id is null or q.seen_at < clock_timestamp() - make_interval(secs => %s))
-              and s.opened_at < clock_timestamp() - make_interval(secs => %s)
+              and (
+                q.id is null or q.seen_at < clock_timestamp() - make_interval(secs => %(silent)s)
+              )
+              and s.opened_at < clock_timestamp() - make_interval(secs => %(silent)s)
             order by s.id
             """,
-            (silent_s, silent_s),
+            {"instance": instance_id, "silent": silent_s},
         )
         return tuple(await cursor.fetchall())

@@ -54,6 +54,7 @@ class GrantOut(Out):
     direct_credentials: bool
     break_glass: bool
     reviewed: bool
+    review_overdue: bool
     starts_at: datetime
     deadline: datetime
     state: GrantState
