@@ -19,6 +19,7 @@ from daypass.engines.postgres import names
 from daypass.engines.postgres.compile_relation import RelationCompiler, gone
 from daypass.engines.postgres.plan import PlannedRelation, PostgresPlan
 from daypass.engines.postgres.reach import PUBLIC_GRANT, reach
+from daypass.engines.postgres.session_guards import variable_guard
 from daypass.engines.postgres.statement_decision import SessionScope
 
 COMPILER: Final = 1
@@ -28,9 +29,6 @@ _EVERYWHERE: Final = frozenset({StatementClass.CALL, StatementClass.ADMIN})
 """Classes that are not about one relation."""
 _CODES: Final = ("foreign_code", "foreign_table")
 _SETTING_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.]{0,62}")
-_SETTINGS_DENIED: Final = frozenset(
-    {"search_path", "role", "session_authorization", "client_connection_check_interval"}
-)
 
 
 def compile_scope(
@@ -196,7 +194,9 @@ def _settings(scope: Scope) -> tuple[tuple[tuple[str, str], ...], tuple[LeftOut,
     kept = []
     problems = []
     for name, value in sorted(dict(scope.settings).items()):
-        if not _SETTING_NAME.fullmatch(name) or name in _SETTINGS_DENIED or "\0" in value:
+        # What a session may not set itself, nobody asks for either: with texts read differently by
+        # the server (standard_conforming_strings, an encoding) one statement would hide another.
+        if not _SETTING_NAME.fullmatch(name) or variable_guard(name, value) or "\0" in value:
             problems.append(
                 LeftOut(
                     f"setting {name}", "setting_denied", f"{name!r} cannot be set for a session"

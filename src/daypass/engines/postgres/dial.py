@@ -30,10 +30,8 @@ from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.quoting import quoted_name
 from daypass.engines.postgres.revoke import Revoker
 from daypass.engines.postgres.session import PostgresSession
+from daypass.engines.postgres.session_guards import variable_guard
 
-_FIXED = frozenset(
-    {"search_path", "role", "session_authorization", "client_connection_check_interval"}
-)
 CLEAN_UP_TIMEOUT_S = 5.0
 
 TypeNamesIn = Callable[[str, Sequence[int]], Awaitable[dict[int, str]]]
@@ -198,9 +196,12 @@ def _intruded(account: str) -> Conflict:
 
 def session_settings(plan: PostgresPlan, spec: SessionSpec) -> list[tuple[str, str]]:
     """Return the startup settings of a session; the plan's win over the asker's."""
-    settings = {name: value for name, value in spec.settings if name.lower() not in _FIXED}
+    settings = {name: value for name, value in spec.settings if not variable_guard(name, value)}
     settings |= dict(plan.settings)
     settings["search_path"] = search_path(plan.search_path)
+    # A database's own default must not make the server read texts differently from Daypass.
+    settings["standard_conforming_strings"] = "on"
+    settings["backslash_quote"] = "safe_encoding"
     # Else a backend outlives a killed gateway until it next writes to it.
     settings["client_connection_check_interval"] = "2s"
     return sorted(settings.items())

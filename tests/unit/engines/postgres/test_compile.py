@@ -283,9 +283,27 @@ def test_call_adds_routines_but_no_definers() -> None:
 
 
 def test_settings_of_daypasss_own_cannot_be_given() -> None:
-    settings = (("app.tenant", "1"), ("search_path", "x"), ("bad name", "x"))
+    settings = (("app.tenant", "1"), ("search_path", "x"), ("bad name", "x"), ("ROLE", "x"))
     plan = _plan(_catalog(_relation()), _scoped(), settings=settings)
     assert plan.settings == (("app.tenant", "1"),)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        ("standard_conforming_strings", "off"),
+        ("Standard_Conforming_Strings", "off"),
+        ("client_encoding", "SJIS"),
+        ("backslash_quote", "on"),
+        ("local_preload_libraries", "evil"),
+        ("session_replication_role", "replica"),
+        ("daypass.reason", "x"),
+    ],
+)
+def test_nobody_asks_for_a_setting_that_a_session_may_not_set(setting: tuple[str, str]) -> None:
+    plan = _plan(_catalog(_relation()), _scoped(), settings=(setting,))
+    assert plan.settings == ()
+    assert [each.code for each in plan.left_out] == ["setting_denied"]
     assert {code for _, code in _codes(plan)} == {"setting_denied"}
 
 
