@@ -81,7 +81,7 @@ def tour(
     """
     from daypass.demo.tour import act
 
-    raise typer.Exit(0 if act(customers=customers, fast=fast) else 1)
+    raise typer.Exit(act(customers=customers, fast=fast))
 
 
 async def _run(folder: Path, customers: int, port: int) -> None:
