@@ -62,9 +62,7 @@ class Secrets:
         known = fold(said)
         hits: dict[str, str] = {}
         for form in set(_forms(text)):
-            for value, place in self._hits(fold(form)):
-                if value not in known:
-                    hits[value] = place
+            hits |= {v: place for v, place in self._hits(fold(form)) if v not in known}
         for digest in _DIGEST.findall(text.lower()):
             if digest in self._digests and digest not in known:
                 hits[digest] = f"a digest of {self._digests[digest]}"

@@ -133,10 +133,10 @@ def run(attack: Attack, stage: Stage, truth: Truth) -> Outcome:
             other = _perform(attack, stage, wrong)
         if _response(trace, right) != _response(other, wrong):
             seen.append(f"whether a guess at {attack.guess} is right")
-    if attack.answer and all(truth.hides(each) for each in attack.about):
-        if trace.rows == truth.answer(attack.answer):
-            seen.append(f"the true answer to: {attack.answer}")
-    if attack.tells == trace.sqlstate != "" and all(truth.hides(each) for each in attack.about):
+    hidden = all(truth.hides(each) for each in attack.about)
+    if attack.answer and hidden and trace.rows == truth.answer(attack.answer):
+        seen.append(f"the true answer to: {attack.answer}")
+    if attack.tells == trace.sqlstate != "" and hidden:
         seen.append(f"the error {trace.sqlstate}, by which something hidden shows")
     if not seen:
         verdict = Verdict.REFUSED if trace.sqlstate else Verdict.MASKED
@@ -262,6 +262,16 @@ def _response(trace: Trace, guess: str) -> tuple[object, ...]:
     )
 
 
+def lacking(superuser: str) -> frozenset[str]:
+    """Return the features that a server was built without."""
+    with connected(superuser) as connection:
+        try:
+            connection.execute("select xmlelement(name x)")
+        except psycopg.errors.FeatureNotSupported:
+            return frozenset({"xml"})
+    return frozenset()
+
+
 def run_all(
     attacks: Iterable[Attack], stage: Stage, truth: Truth, told: Callable[[Outcome], None]
 ) -> Counter[Verdict]:
@@ -273,7 +283,7 @@ def run_all(
     major = wire.major
     wire.close()
     for each in attacks:
-        if each.applies(major):
+        if each.applies(major) and each.feature not in stage.lacks:
             outcome = run(each, stage, truth)
             counts[outcome.verdict] += 1
             told(outcome)

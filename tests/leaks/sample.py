@@ -22,7 +22,7 @@ from daypass.operations.database_facts import load_facts
 from daypass.operations.open_target import open_target
 from daypass.operations.plan_grant import compile_scope
 from daypass.operations.policy_in_force import hold_policy
-from tests.leaks.run import Stage, names_of, owner_names
+from tests.leaks.run import Stage, lacking, names_of, owner_names
 from tests.leaks.truth import Truth, Values, read_truth, read_values
 from tests.leaks.wire import Wire
 from tests.world import CompanyServer, World
@@ -81,7 +81,7 @@ _PLANTED: Final = (
       '2003-04-05', 'hidden.manager@stores.example')
     """,
     # Values that several rows share, so that statistics keep them.
-    "create statistics sales.contact (mcv) on region, country, marketing_consent from sales.customers",
+    "create statistics sales.consent (mcv) on region, marketing_consent from sales.customers",
     "create statistics hr.health (mcv) on days, reason from hr.absences",
     "create statistics hr.pay on (salary::text || department) from hr.employees",
     "create index customers_in_capitals on sales.customers (upper(full_name))",
@@ -166,6 +166,7 @@ class Sample:
             conninfo=conninfo,
             names=names,
             owner=OWNER,
+            lacks=lacking(self.world.company.cluster.conninfo("shop")),
         )
         return Probe(name, stage, truth, account)
 
@@ -200,6 +201,7 @@ class Sample:
             ),
             names={**names_of(truth, first.account), "scope": f"dp_s_{plan.scope_hash}"},
             owner=OWNER,
+            lacks=lacking(superuser),
         )
         return Probe(name, stage, truth, first.account)
 

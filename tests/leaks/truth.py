@@ -277,7 +277,7 @@ def _told(
                 connection.execute("select set_config(%s, %s, true)", (name, value))
         for relation, view in shown.items():
             names = sorted(view.clear | view.masked)
-            found = _distinct(connection, sql.SQL(f"({view.query})"), names)  # type: ignore[arg-type]
+            found = _distinct(connection, sql.SQL(f"({view.query})"), names)
             for name, values in found.items():
                 if name in view.masked:
                     outputs[relation, name] = {a for v in values for a in _atoms(v)} | values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -30,10 +32,15 @@ _OF_THE_SERVER: Final = frozenset(
     }
 )
 _REPORTED: Final = (
-    "application_name client_encoding DateStyle default_transaction_read_only in_hot_standby"
-    " integer_datetimes IntervalStyle is_superuser scram_iterations search_path server_encoding"
-    " server_version session_authorization standard_conforming_strings TimeZone"
-).split()
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "is_superuser",
+    "search_path",
+    "session_authorization",
+    "TimeZone",
+)
 
 Rows = list[tuple[str | None, ...]]
 
@@ -120,8 +127,6 @@ class Wire:
             value = each.encode()
             body += struct.pack("!i", len(value)) + value
         body += struct.pack("!h", 0)
-        import socket
-
         with socket.socket(fileno=_duplicate(self._pgconn.socket)) as line:
             line.setblocking(True)
             line.settimeout(TIMEOUT_S)
@@ -245,6 +250,5 @@ def _text(value: bytes) -> str:
 
 
 def _duplicate(descriptor: int) -> int:
-    import os
-
+    # Closing it must not close the library's own.
     return os.dup(descriptor)

@@ -57,8 +57,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a hash asked of the masks' own expression",
         "select pg_get_viewdef('<sales>.customers'::regclass)",
-        "select encode(sha256((select opad from daypass.pads) || sha256((select ipad from daypass.pads)"
-        " || '<guess>'::bytea)), 'hex') = any (array(select national_id::text from <sales>.customers))",
+        "select encode(sha256((select opad from daypass.pads) || sha256((select ipad from"
+        " daypass.pads)"
+        " || '<guess>'::bytea)), 'hex') = any (array(select national_id::text from"
+        " <sales>.customers))",
         guess="sales.customers.national_id",
         expect="42501",
         control="none",

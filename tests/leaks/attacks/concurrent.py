@@ -51,9 +51,11 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "select id, region, country, phone from <sales>.customers limit 20",
         commits=True,
         undo=(
-            "alter table sales.customers rename column country to phone_before;"
-            " alter table sales.customers rename column phone to country;"
-            " alter table sales.customers rename column phone_before to phone",
+            (
+                "alter table sales.customers rename column country to phone_before;"
+                " alter table sales.customers rename column phone to country;"
+                " alter table sales.customers rename column phone_before to phone"
+            ),
         ),
     ),
     attack(
@@ -61,7 +63,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         By(
             "owner",
             "alter table sales.products rename to products_before;"
-            " create table sales.products as select id, email::text as sku, full_name as name, phone as category"
+            " create table sales.products as select id, email::text as sku, full_name as name,"
+            " phone as category"
             " from sales.customers",
         ),
         "select sku, name, category from <sales>.products limit 20",
@@ -86,7 +89,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         ),
         By(
             "owner",
-            "insert into billing.payments (order_id, paid_at, amount, method, payer_email) select 1,"
+            "insert into billing.payments (order_id, paid_at, amount, method, payer_email)"
+            " select 1,"
             " '2027-02-02', 1, 'card', email from sales.customers limit 20",
         ),
         "select payer_email from <billing>.payments where paid_at > '2027-01-01'",
@@ -100,7 +104,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         By("owner", "create table sales.old_orders () inherits (sales.orders)"),
         By(
             "owner",
-            "insert into sales.old_orders (id, customer_id, region, total, ship_to) select 9e12 + id, 1,"
+            "insert into sales.old_orders (id, customer_id, region, total, ship_to) select 9e12"
+            " + id, 1,"
             " 'US', 7654321.12, full_name from sales.customers limit 9",
         ),
         "select * from <sales>.orders where id > 1e12",
@@ -113,22 +118,26 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "begin isolation level repeatable read; select count(*) > 0 from <sales>.stores",
         By(
             "owner",
-            "update sales.stores set manager_email = 'hidden.manager@moved.example', region = 'LATAM'"
+            "update sales.stores set manager_email = 'hidden.manager@moved.example', region ="
+            " 'LATAM'"
             " where id = 1900190019",
         ),
         "select * from <sales>.stores; commit",
         home="contractor",
         commits=True,
         undo=(
-            "update sales.stores set manager_email = 'hidden.manager@stores.example', region = 'US'"
-            " where id = 1900190019",
+            (
+                "update sales.stores set region = 'US', manager_email ="
+                " 'hidden.manager@stores.example' where id = 1900190019"
+            ),
         ),
     ),
     attack(
         "a function replaced that a scope calls",
         By(
             "owner",
-            "create or replace function public.luhn_ok(card text) returns boolean language plpgsql as"
+            "create or replace function public.luhn_ok(card text) returns boolean language"
+            " plpgsql as"
             " $$begin raise notice 'card %', card; return true; end$$",
         ),
         "select public.luhn_ok(card_number) from <sales>.customers limit 9",
@@ -150,7 +159,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
             "owner",
             "create function sales.tell() returns trigger language plpgsql as"
             " $$begin raise notice 'old %', old; return new; end$$;"
-            " create trigger tell before update on sales.products for each row execute function sales.tell()",
+            " create trigger tell before update on sales.products for each row execute function"
+            " sales.tell()",
         ),
         "begin; update <sales>.products set name = name where id = 1; rollback",
         home="writes",
@@ -192,7 +202,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
             "superuser",
             "select count(*) from sales.customers where email = '<guess>' or notes = 'busy'",
         ),
-        "select usename, query, state from pg_stat_activity where query like '%busy%' and pid <> pg_backend_pid()",
+        "select usename, query, state from pg_stat_activity where query like '%busy%' and pid <>"
+        " pg_backend_pid()",
         guess="sales.customers.email",
         control="superuser",
         commits=True,
@@ -204,7 +215,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
             "select count(*) from sales.customers where email = '<guess>' or notes = 'busy'",
         ),
         "select pg_stat_get_backend_activity(n) from pg_stat_get_backend_idset() n"
-        " where pg_stat_get_backend_activity(n) like '%busy%' and pg_stat_get_backend_pid(n) <> pg_backend_pid()",
+        " where pg_stat_get_backend_activity(n) like '%busy%' and pg_stat_get_backend_pid(n) <>"
+        " pg_backend_pid()",
         guess="sales.customers.email",
         control="superuser",
         commits=True,

@@ -47,7 +47,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "JSON_OBJECT and JSON_ARRAYAGG",
-        "select json_object('m': email), json_arrayagg(phone) over () from <sales>.customers limit 9",
+        "select json_object('m': email), json_arrayagg(phone) over () from <sales>.customers"
+        " limit 9",
         since=16,
     ),
     attack(
@@ -94,7 +95,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "schema_to_xml of the base schema",
         "select substr(schema_to_xml('hr', true, false, '')::text, 1, 200000)",
-        expect="42501",
+        expect="masked",
         feature="xml",
     ),
     attack(
@@ -105,11 +106,13 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "database_to_xml",
         "select substr(database_to_xml(true, false, '')::text, 1, 300000)",
+        expect="42501",
         feature="xml",
     ),
     attack(
         "database_to_xml_and_xmlschema",
         "select substr(database_to_xml_and_xmlschema(true, true, 'x')::text, 1, 300000)",
+        expect="42501",
         feature="xml",
     ),
     attack(

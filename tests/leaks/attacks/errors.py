@@ -98,7 +98,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a JSON path",
-        "select jsonb_path_query('{}', ('strict $.\"' || email || '\"')::jsonpath) from <sales>.customers",
+        "select jsonb_path_query('{}', ('strict $.\"' || email || '\"')::jsonpath) from"
+        " <sales>.customers",
         expect="2203A",
     ),
     attack(
@@ -193,7 +194,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "in an error's context",
-        "create function pg_temp.f(v text) returns int language plpgsql as $$begin return 1 / 0; end$$",
+        "create function pg_temp.f(v text) returns int language plpgsql as $$begin return 1 / 0;"
+        " end$$",
         "do $$begin execute format('select pg_temp.f(%L)', (select email from <sales>.customers"
         " limit 1)); end$$",
         expect="22012",
@@ -206,12 +208,14 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "by stacked diagnostics",
-        "do $$declare m text; begin perform email::int from <sales>.customers; exception when others"
+        "do $$declare m text; begin perform email::int from <sales>.customers; exception when"
+        " others"
         " then get stacked diagnostics m = message_text; raise notice '%', m; end$$",
     ),
     attack(
         "at the verbosest",
-        "set client_min_messages = debug5; set debug_print_parse = on; set debug_print_rewritten = on;"
+        "set client_min_messages = debug5; set debug_print_parse = on; set debug_print_rewritten"
+        " = on;"
         " set debug_print_plan = on; set debug_pretty_print = off",
         "select count(*) from <sales>.customers where email = 'x'",
         "select email::int from <sales>.customers",
@@ -261,7 +265,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a value that is not unique in a temporary table",
         "create temporary table u (e text unique)",
-        "insert into u select email from <sales>.customers union all select email from <sales>.customers",
+        "insert into u select email from <sales>.customers union all select email from"
+        " <sales>.customers",
         expect="23505",
     ),
     attack(

@@ -34,7 +34,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a definer function through a function of the session's",
-        "create function pg_temp.f(bigint) returns text language sql as 'select app.customer_email($1)'",
+        "create function pg_temp.f(bigint) returns text language sql as 'select"
+        " app.customer_email($1)'",
         "select pg_temp.f(1)",
         expect="42501",
     ),
@@ -86,7 +87,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "create trigger t before update on d for each row execute function sales.log_ticket()",
         "insert into d values (1, 'x')",
         "update d set body = 'y'",
-        expect="masked|42P01",
+        expect="masked|42P01|0A000",
         control="none",
         why="it would log the session's own row",
     ),
@@ -103,7 +104,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a function in the public schema over hidden values",
-        "select id from <sales>.customers where public.luhn_ok(card_number) and card_number = '<guess>'",
+        "select id from <sales>.customers where public.luhn_ok(card_number) and card_number ="
+        " '<guess>'",
         guess="sales.customers.card_number",
         expect="22P02|masked",
     ),
@@ -141,7 +143,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "select 1",
         expect="documented",
         commits=True,
-        why="PostgreSQL lets every login listen: Daypass drops notifications, a direct credential cannot",
+        why="PostgreSQL lets every login listen: Daypass drops notifications, a direct"
+        " credential cannot",
     ),
     attack(
         "names of channels others listen to",

@@ -66,7 +66,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "join with a list of guesses",
-        "select c.id from <sales>.customers c join (values ('<guess>'::text)) g (e) on c.email = g.e",
+        "select c.id from <sales>.customers c join (values ('<guess>'::text)) g (e) on c.email ="
+        " g.e",
         guess=_EMAIL,
     ),
     attack(
@@ -136,7 +137,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a document's path matches",
-        "select count(*) from <sales>.customers where profile::text like '%' || lower('<guess>') || '%'",
+        "select count(*) from <sales>.customers where profile::text like '%' || lower('<guess>')"
+        " || '%'",
         guess=_EMAIL,
     ),
     attack(
@@ -154,7 +156,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a hash of a guess",
-        "select count(*) from <sales>.customers where national_id = encode(sha256('<guess>'), 'hex')"
+        "select count(*) from <sales>.customers where national_id = encode(sha256('<guess>'),"
+        " 'hex')"
         " or md5(national_id) = md5('<guess>')",
         guess=_BSN,
     ),
@@ -208,7 +211,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "rows filtered out, by an operator",
         "create function pg_temp.tell(bigint, bigint) returns boolean language plpgsql"
         " cost 0.0000001 as $$begin raise notice 'row %', $1; return false; end$$",
-        "create operator pg_temp.=== (function = pg_temp.tell, leftarg = bigint, rightarg = bigint)",
+        "create operator pg_temp.=== (function = pg_temp.tell, leftarg = bigint, rightarg ="
+        " bigint)",
         "select count(*) from <sales>.customers where id operator(pg_temp.===) 1",
         home="contractor",
     ),

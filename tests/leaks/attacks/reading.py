@@ -230,7 +230,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "points of a loyalty programme",
         "select id, profile #>> '{loyalty,points}' from <sales>.customers order by id limit 40",
-        answer="select id, profile #>> '{loyalty,points}' from sales.customers order by id limit 40",
+        answer="select id, profile #>> '{loyalty,points}' from sales.customers order by id limit"
+        " 40",
         about=("sales.customers.profile",),
     ),
     attack(
@@ -245,7 +246,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a view with its caller's rights",
         "select * from <sales>.open_orders limit 5",
-        expect="42501",
+        expect="42501|42P01",
         control="none",
         why="it holds nothing hidden; whoever shows it must still not show more",
     ),

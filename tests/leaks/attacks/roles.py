@@ -104,7 +104,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "settings that change what statements mean",
-        "set transform_null_equals = on; set standard_conforming_strings = off; set backslash_quote = on;"
+        "set transform_null_equals = on; set standard_conforming_strings = off; set"
+        " backslash_quote = on;"
         " set quote_all_identifiers = on; set escape_string_warning = off; set array_nulls = off",
         "select email, phone from <sales>.customers limit 9",
     ),
@@ -114,7 +115,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         " set from_collapse_limit = 100; set join_collapse_limit = 100; set geqo_threshold = 2;"
         " set jit_above_cost = 0; set parallel_setup_cost = 0; set parallel_tuple_cost = 0;"
         " set min_parallel_table_scan_size = 0; set cursor_tuple_fraction = 1",
-        "select c.email, o.ship_to from <sales>.customers c join <sales>.orders o on o.customer_id = c.id limit 9",
+        "select c.email, o.ship_to from <sales>.customers c join <sales>.orders o on"
+        " o.customer_id = c.id limit 9",
     ),
     attack(
         "settings of plpgsql",
@@ -275,7 +277,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         control="none",
         lasting=True,
         undo=("revoke <account> from tom_baker",),
-        why="the accomplice's session is ended by the deadline's clause: see the next attack's control",
+        why="the accomplice's session is ended by the deadline's clause: see the next attack's"
+        " control",
     ),
     attack(
         "ownership of a view",
@@ -319,7 +322,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "a trigger on a view",
         "create function pg_temp.t() returns trigger language plpgsql as"
         " $$begin raise notice '%', old; return old; end$$",
-        "create trigger t instead of update on <sales>.orders for each row execute function pg_temp.t()",
+        "create trigger t instead of update on <sales>.orders for each row execute function"
+        " pg_temp.t()",
         home="writes",
         expect="42501",
         control="none",
@@ -371,7 +375,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         Again("select user_email, visitor_ip from public.page_views limit 20", database="metrics"),
         expect="documented",
         control="none",
-        why="a credential handed out signs in to every database PUBLIC may connect to; sees what PUBLIC sees",
+        why="a credential handed out signs in to every database PUBLIC may connect to; sees what"
+        " PUBLIC sees",
     ),
     attack(
         "the server's own databases",

@@ -20,7 +20,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a relation's file, written by a checkpoint",
         "checkpoint",
-        "select convert_from(pg_read_binary_file(pg_relation_filepath(c.oid)), 'SQL_ASCII') from pg_class c"
+        "select convert_from(pg_read_binary_file(pg_relation_filepath(c.oid)), 'SQL_ASCII') from"
+        " pg_class c"
         " where relname = 'api_keys' and relkind = 'r'",
         expect="42501",
         control="none",

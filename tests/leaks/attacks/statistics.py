@@ -12,7 +12,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "pg_stats",
         "select most_common_vals, histogram_bounds from pg_stats"
-        " where schemaname in ('sales', 'hr', 'billing') and attname in ('email', 'salary', 'payer_email')",
+        " where schemaname in ('sales', 'hr', 'billing') and attname in ('email', 'salary',"
+        " 'payer_email')",
     ),
     attack(
         "pg_stats of everything", "select * from pg_stats where schemaname !~ '^pg_|^information'"
@@ -25,7 +26,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "pg_statistic of one relation",
-        "select s.* from pg_statistic s join pg_class c on c.oid = s.starelid where relname = 'employees'",
+        "select s.* from pg_statistic s join pg_class c on c.oid = s.starelid where relname ="
+        " 'employees'",
         expect="42501",
         control="superuser",
     ),
@@ -124,7 +126,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a plan in XML, with buffers and settings",
-        "explain (format xml, verbose, buffers, analyze, wal, settings, timing off) select full_name, phone"
+        "explain (format xml, verbose, buffers, analyze, wal, settings, timing off) select"
+        " full_name, phone"
         " from <sales>.customers limit 3",
         control="none",
         why="plans show expressions and counts, never rows",
@@ -236,7 +239,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "how many rows were ever read",
-        "select relname, n_live_tup, seq_tup_read from pg_stat_all_tables where schemaname = 'sales'"
+        "select relname, n_live_tup, seq_tup_read from pg_stat_all_tables where schemaname ="
+        " 'sales'"
         " and relname = 'stores'",
         control="none",
         why="it shows counts, as pg_class does: documented",
@@ -254,7 +258,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a sequence's last value",
         "select last_value from pg_sequences where schemaname = 'sales' and last_value is not null",
-        answer="select last_value from pg_sequences where schemaname = 'sales' and last_value is not null",
+        answer="select last_value from pg_sequences where schemaname = 'sales' and last_value is"
+        " not null",
         about=("sales.customers.email",),
     ),
     attack(

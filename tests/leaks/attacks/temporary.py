@@ -59,7 +59,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a temporary recursive view",
         "create temporary recursive view v (id, e) as select id, email::text from <sales>.customers"
-        " where id = 1 union all select c.id, c.email from <sales>.customers c join v on c.id = v.id + 1"
+        " where id = 1 union all select c.id, c.email from <sales>.customers c join v on c.id ="
+        " v.id + 1"
         " where v.id < 20",
         "table v",
     ),
@@ -114,7 +115,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "statistics of one's own on a copy",
-        "create temporary table mine as select id, email::text as e, phone as p from <sales>.customers",
+        "create temporary table mine as select id, email::text as e, phone as p from"
+        " <sales>.customers",
         "create statistics pg_temp.both (mcv) on e, p from mine",
         "analyze mine",
         "select most_common_vals from pg_stats_ext where tablename = 'mine'",
@@ -174,7 +176,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a shadow of the deadline's function",
         "create function pg_temp.live(oid) returns boolean language sql as 'select true'",
-        "create function pg_temp.pg_has_role(oid, oid, text) returns boolean language sql as 'select true'",
+        "create function pg_temp.pg_has_role(oid, oid, text) returns boolean language sql as"
+        " 'select true'",
         "create function pg_temp.clock_timestamp() returns timestamptz language sql as"
         " $$select timestamptz '2000-01-01'$$",
         "create temporary table pg_roles as select * from pg_catalog.pg_roles",
@@ -198,7 +201,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a shadow in a customer's policy",
-        "create temporary table message_reads (reader text, sender_email text, body text, read_at timestamptz)",
+        "create temporary table message_reads (reader text, sender_email text, body text,"
+        " read_at timestamptz)",
         "set app.tenant = 'acme'",
         "select count(*) from <app>.merchant_messages",
         "select sender_email, body from message_reads limit 9",
@@ -207,7 +211,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a shadow in a customer's trigger",
-        "create temporary table ticket_log (ticket_id bigint, body text, changed_by text, changed_at timestamptz)",
+        "create temporary table ticket_log (ticket_id bigint, body text, changed_by text,"
+        " changed_at timestamptz)",
         "create function pg_temp.coalesce_actor(text) returns text language sql as 'select $1'",
         "set search_path = pg_temp, <sales>, sales",
         "update <sales>.support_tickets set subject = 'x' where id < 9",
@@ -218,7 +223,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a shadow in a customer's check",
         "create temporary table iban_countries (country text, length int)",
-        "create function pg_temp.look() returns boolean language plpgsql as $$begin raise notice 'looked';"
+        "create function pg_temp.look() returns boolean language plpgsql as $$begin raise notice"
+        " 'looked';"
         " return true; end$$",
         "insert into <billing>.bank_accounts (customer_id, holder, iban) values (1, 'x', 'NL00')",
         home="writes",
@@ -235,14 +241,16 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a function called as somebody else writes",
-        "create function pg_temp.f() returns text language sql security definer as 'select current_user::text'",
+        "create function pg_temp.f() returns text language sql security definer as 'select"
+        " current_user::text'",
         By("superuser", "select 1"),
         "select pg_temp.f(), email from <sales>.customers limit 5",
     ),
     attack(
         "a procedure",
         "create procedure pg_temp.p() language plpgsql as $$declare r record; begin"
-        " for r in select email from <sales>.customers limit 9 loop raise warning '%', r; end loop; end$$",
+        " for r in select email from <sales>.customers limit 9 loop raise warning '%', r; end"
+        " loop; end$$",
         "call pg_temp.p()",
     ),
     attack(
@@ -291,7 +299,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a leakproof function",
-        "create function pg_temp.lp(bigint) returns boolean language plpgsql leakproof cost 0.00001 as"
+        "create function pg_temp.lp(bigint) returns boolean language plpgsql leakproof cost"
+        " 0.00001 as"
         " $$begin raise notice 'row %', $1; return true; end$$",
         "select count(*) from <sales>.orders where pg_temp.lp(id)",
         home="contractor",

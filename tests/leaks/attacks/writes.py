@@ -55,7 +55,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "update of a clear column from a masked one",
-        "begin; update <sales>.customers set country = left(email, 2) where id < 50 returning country; rollback",
+        "begin; update <sales>.customers set country = left(email, 2) where id < 50 returning"
+        " country; rollback",
         home="writes",
         expect="23503",
         control="none",
@@ -63,14 +64,16 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "update of a clear text from a masked one",
-        "set search_path = sales; begin; update <sales>.support_tickets set subject = body returning subject;"
+        "set search_path = sales; begin; update <sales>.support_tickets set subject = body"
+        " returning subject;"
         " rollback",
         home="writes",
         expect="42501",
     ),
     attack(
         "update of a clear text of products from masked customers",
-        "begin; update <sales>.products p set name = c.email from <sales>.customers c where c.id = p.id"
+        "begin; update <sales>.products p set name = c.email from <sales>.customers c where c.id"
+        " = p.id"
         " returning p.name; rollback",
         home="writes",
     ),
@@ -82,7 +85,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "update of a masked column to find out what it was",
-        "begin; update <sales>.customers set notes = 'x' where notes like '%@%' returning id; rollback",
+        "begin; update <sales>.customers set notes = 'x' where notes like '%@%' returning id;"
+        " rollback",
         home="writes",
         expect="0A000",
         control="none",
@@ -126,7 +130,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "update of a row filtered out by its key",
-        f"begin; update <sales>.orders set status = 'paid' where id = {_HIDDEN} returning *; rollback",
+        f"begin; update <sales>.orders set status = 'paid' where id = {_HIDDEN} returning *;"
+        f" rollback",
         home="writes",
     ),
     attack(
@@ -143,21 +148,24 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "delete using a masked condition",
-        "begin; delete from <sales>.newsletter_subscribers n using <sales>.customers c where c.phone ="
+        "begin; delete from <sales>.newsletter_subscribers n using <sales>.customers c where"
+        " c.phone ="
         " '<guess>' and n.id = 1 returning 'it is'; rollback",
         home="writes",
         guess="sales.customers.phone",
     ),
     attack(
         "insert that reads a hidden row on its key",
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0)"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0)"
         " on conflict (id) do update set total = 1 returning *; rollback",
         home="writes",
         expect="42501|55000|44000",
     ),
     attack(
         "insert that takes a hidden row into the filter",
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0)"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0)"
         " on conflict (id) do update set region = 'EU' returning *; rollback",
         home="writes",
         expect="42501|55000",
@@ -165,7 +173,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "insert with a spy on the conflicting row",
         _SPY,
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0)"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0)"
         " on conflict (id) do update set total = 1 where pg_temp.spy(orders::text); rollback",
         home="writes",
         expect="42501|55000",
@@ -173,15 +182,18 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "insert with a spy on a conflicting shop",
         _SPY,
-        "begin; insert into <sales>.stores (id, name, region, address, opened_on) overriding system value"
-        " values (1900190019, 'x', 'EU', row('', '', '', '')::text::sales.postal_address, '2020-01-01')"
+        "begin; insert into <sales>.stores (id, name, region, address, opened_on) overriding"
+        " system value"
+        " values (1900190019, 'x', 'EU', row('', '', '', '')::text::sales.postal_address,"
+        " '2020-01-01')"
         " on conflict (id) do update set name = 'y' where pg_temp.spy(stores.name); rollback",
         home="writes",
         expect="42501|55000|42704",
     ),
     attack(
         "insert whose conflict returns the old row",
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0)"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0)"
         " on conflict (id) do update set total = 1 returning old.*, new.*; rollback",
         home="writes",
         since=18,
@@ -203,7 +215,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "insert on a conflict that does nothing",
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0)"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0)"
         " on conflict do nothing; rollback",
         home="writes",
         control="none",
@@ -212,7 +225,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "insert on a key that is taken",
-        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN}, 1, 'EU', 0);"
+        f"begin; insert into <sales>.orders (id, customer_id, region, total) values ({_HIDDEN},"
+        f" 1, 'EU', 0);"
         " rollback",
         home="writes",
         control="none",
@@ -221,7 +235,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "insert that refers to a hidden row",
-        f"begin; insert into <sales>.order_lines (order_id, line_no, product_id, quantity, unit_price) values"
+        f"begin; insert into <sales>.order_lines (order_id, line_no, product_id, quantity,"
+        f" unit_price) values"
         f" ({_HIDDEN}, 1, 1, 1, 1); rollback",
         home="writes",
         control="none",
@@ -245,7 +260,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "merge that reads",
         "create temporary table t (id bigint, e text)",
-        "merge into t using <sales>.customers c on t.id = c.id when not matched then insert values (c.id, c.email)",
+        "merge into t using <sales>.customers c on t.id = c.id when not matched then insert"
+        " values (c.id, c.email)",
         "table t",
         home="writes",
         since=15,
@@ -254,7 +270,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         "merge into a view",
         "create temporary table s as select 88008800880011::bigint as id",
         _SPY,
-        "begin; merge into <sales>.orders o using s on o.id = s.id when matched and pg_temp.spy(o::text) then"
+        "begin; merge into <sales>.orders o using s on o.id = s.id when matched and"
+        " pg_temp.spy(o::text) then"
         " update set total = 1 when not matched then do nothing; rollback",
         home="writes",
         since=17,
@@ -272,7 +289,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         _SPY,
         "create temporary table s as select 0::bigint as id",
         "begin; merge into <sales>.stores o using s on o.id = s.id when not matched by source and"
-        " pg_temp.spy(o::text) then do nothing; rollback",
+        " pg_temp.spy(o::text) then delete; rollback",
         home="writes",
         since=17,
     ),
@@ -291,7 +308,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "rows filtered out, locked and skipped",
-        f"begin; select * from <sales>.orders where id = {_HIDDEN} for update skip locked; rollback",
+        f"begin; select * from <sales>.orders where id = {_HIDDEN} for update skip locked;"
+        f" rollback",
         home="writes",
     ),
     attack(
@@ -312,8 +330,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     ),
     attack(
         "a rule that copies a masked column",
-        'begin; update <sales>."Legacy Customers" set "select" = \'x\' where "Customer No." < 90050',
-        "select ticket_id, body from <sales>.ticket_log order by changed_at desc nulls last limit 20",
+        'begin; update <sales>."Legacy Customers" set "select" = \'x\' where "Customer No." <'
+        " 90050",
+        "select ticket_id, body from <sales>.ticket_log order by changed_at desc nulls last"
+        " limit 20",
         "rollback",
         home="writes",
     ),

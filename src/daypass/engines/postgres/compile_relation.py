@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Final
 
 from daypass.domain.catalog import Catalog, Column, Relation, RelationKind, RelationName
 from daypass.domain.masks import Mask
@@ -14,6 +15,9 @@ from daypass.engines.postgres.masks import mask_expression
 from daypass.engines.postgres.plan import PlannedColumn, PlannedRelation
 from daypass.engines.postgres.quoting import relation_identifier
 from daypass.engines.postgres.reach import Reach
+
+_CONFLICTS_CHECKED: Final = {15: 20, 16: 16, 17: 12, 18: 6}
+"""The first minor release of each major version that checks conflicting rows against a view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,14 @@ class RelationCompiler:
                     "schema_closed",
                     f"{statement.value} needs the schema {scoped.name.schema}, which shows more",
                 )
+        if statement is StatementClass.INSERT and self._conflicts_show_hidden_rows(scoped):
+            return LeftOut(
+                label,
+                "conflict_shows_hidden",
+                f"insert beside update would reach rows of {name} that the scope hides, by ON"
+                f" CONFLICT DO UPDATE: PostgreSQL {self.catalog.server_version} lets it",
+                "ask for insert and update apart, or upgrade the server to its newest minor",
+            )
         if statement is StatementClass.INSERT:
             lacking = [
                 column.name
@@ -146,6 +158,18 @@ class RelationCompiler:
                 label=label,
             )
         return None
+
+    def _conflicts_show_hidden_rows(self, scoped: ScopedRelation) -> bool:
+        """Say whether ON CONFLICT DO UPDATE through the view would act on rows it filters out.
+
+        Before the minor releases below the server updates the conflicting row, and evaluates what
+        the session says about it, whether or not the view shows it. Since them it raises 55000.
+        """
+        if not scoped.filters or StatementClass.UPDATE not in scoped.classes:
+            return False
+        number = int(self.catalog.facts.get("server_version_num", "0"))
+        major, minor = divmod(number, 10000)
+        return major <= max(_CONFLICTS_CHECKED) and minor < _CONFLICTS_CHECKED.get(major, 10000)
 
     def _invoker_view(self, known: Relation) -> str | None:
         """Return the view that reads as its reader, this one or one it is made of."""
