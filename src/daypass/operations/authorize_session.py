@@ -14,7 +14,7 @@ from daypass.domain.states import GrantState
 from daypass.operations.apply_scope import ensure_applied, note_scope
 from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import find_database
-from daypass.operations.plan_grant import GrantPlan, plan_grant
+from daypass.operations.plan_grant import GrantPlan, plan_grants
 from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, sessions
 from daypass.store.database import now
@@ -38,17 +38,21 @@ async def find_candidates(
     Raises `Denied` with how to ask when there is none, or not the one named.
     """
     require_capability(actor, Capability.CONNECT)
-    async with ctx.store.transaction() as tx:
-        database_id = await find_database(tx, database)
+    # Nothing is locked: whatever changes meanwhile, `authorize_session` looks at again.
+    async with ctx.store.connection() as connection:
+        database_id = await find_database(connection, database)
         live = (
-            await grants.live_grants(tx, actor.id, database_id) if database_id is not None else ()
+            await grants.live_grants(connection, actor.id, database_id)
+            if database_id is not None
+            else ()
         )
         if grant_id is not None:
             live = tuple(grant for grant in live if grant.id == grant_id)
         if not live or database_id is None:
             raise no_grant(database, grant_id)
-        await require_not_yielded(tx, database_id)
-        found = [Candidate(grant, await plan_grant(ctx, tx, grant)) for grant in live]
+        await require_not_yielded(connection, database_id)
+        plans = await plan_grants(ctx, connection, live)
+    found = [Candidate(grant, plan) for grant, plan in zip(live, plans, strict=True)]
     return tuple(sorted(found, key=_breadth))
 
 

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daypass.domain.decision import Decision
-from daypass.domain.errors import Invalid
 from daypass.domain.ids import DatabaseId
 from daypass.domain.principal import Principal
 from daypass.domain.scope import AskedScope, Scope
 from daypass.engines.contract import Plan
 from daypass.operations.context import Context
 from daypass.operations.database_facts import DatabaseFactsBundle, load_facts
-from daypass.operations.open_target import engine_of
 from daypass.operations.policy_in_force import PolicyInForce
+from daypass.operations.work_out import work_out
 from daypass.policy.decide import decide
-from daypass.policy.derivation import classify
 from daypass.policy.facts import RequestFacts
 from daypass.policy.profiles import expand_profile
-from daypass.policy.scope import Resolution, pin_unmask, resolve
+from daypass.policy.scope import Resolution, pin_unmask
 from daypass.store.database import Tx
 
 
@@ -77,18 +75,8 @@ async def consider(
     """
     facts = await load_facts(tx, database_id)
     asked, duration = _expanded(policy, ask)
-    resolution = resolve(
-        policy.policy,
-        asked,
-        principal,
-        facts.for_policy(),
-        classify(facts.catalog, facts.tags),
-        accepted=facts.accepted,
-    )
-    _check_narrowing(ctx, facts, resolution.scope)
-    plan = engine_of(ctx, facts.engine).compile(
-        resolution.scope, facts.catalog, facts.name, facts.accepted
-    )
+    found = work_out(ctx, policy, facts, principal, asked)
+    resolution = found.resolution
     request = RequestFacts(
         requester=principal,
         database=facts.for_policy(),
@@ -110,7 +98,7 @@ async def consider(
         duration=duration,
         request=request,
         scope=resolution.scope,
-        plan=plan,
+        plan=found.plan,
         decision=decide(policy.policy, request, now),
     )
 
@@ -127,24 +115,3 @@ def _expanded(policy: PolicyInForce, ask: Ask) -> tuple[AskedScope, timedelta]:
 
 def _pinned(asked: AskedScope, resolution: Resolution) -> AskedScope:
     return pin_unmask(asked, resolution) if asked.unmask else asked
-
-
-def _check_narrowing(ctx: Context, facts: DatabaseFactsBundle, scope: Scope) -> None:
-    engine = engine_of(ctx, facts.engine)
-    problems = []
-    for relation in scope.relations:
-        for row_filter in relation.filters:
-            if row_filter.rule is not None:
-                continue
-            wrong = engine.check_row_filter(
-                row_filter, relation.name, facts.catalog, narrowing=True
-            )
-            if wrong is not None:
-                problems.append((str(relation.name), f"{row_filter.text!r}: {wrong}"))
-    if problems:
-        raise Invalid(
-            "; ".join(f"the row filter of {name}, {text}" for name, text in problems),
-            problems=tuple(problems),
-            next_step="compare columns with values: region = 'EU' and total > 100",
-            code="invalid_row_filter",
-        )

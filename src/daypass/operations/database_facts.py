@@ -19,14 +19,19 @@ from daypass.store.database import Tx
 
 _CACHED_DATABASES = 64
 
+# The transaction that wrote the row is part of it: a revision raised by a transaction that rolled
+# back afterwards is raised again by another, with other facts.
+Edition: TypeAlias = tuple[UUID, DatabaseId, int, int]
+"""Installation, database, revision of its facts, and the transaction that wrote its row."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFactsBundle:
     """One database as policy, compiler and people see it at one moment.
 
     `tags` are what people confirmed, `classified` the catalog with those propagated. `owners` are
-    names of groups; `accepted` are keys of exposures. Two bundles of one database with equal
-    `facts_revision` hold the same.
+    names of groups; `accepted` are keys of exposures. Two bundles of the same `edition` hold the
+    same.
     """
 
     id: DatabaseId
@@ -44,6 +49,7 @@ class DatabaseFactsBundle:
     classified: ClassifiedCatalog
     accepted: frozenset[str]
     facts_revision: int
+    edition: Edition
 
     @property
     def path(self) -> str:
@@ -70,11 +76,7 @@ class _Heavy:
     accepted: frozenset[str]
 
 
-_Key: TypeAlias = tuple[UUID, DatabaseId, int, int]
-
-# The transaction that wrote the row is part of the key: a revision raised by a transaction that
-# rolled back afterwards is raised again by another, with other facts.
-_cache: OrderedDict[_Key, _Heavy] = OrderedDict()
+_cache: OrderedDict[Edition, _Heavy] = OrderedDict()
 
 
 async def load_facts(tx: Tx, database_id: DatabaseId) -> DatabaseFactsBundle:
@@ -83,16 +85,23 @@ async def load_facts(tx: Tx, database_id: DatabaseId) -> DatabaseFactsBundle:
     Raises `NotFound` for no such database, and `Unavailable` when its catalog was never read.
     """
     while True:
-        row = await databases.get_database(tx, database_id)
-        if row is None:
+        found = await databases.get_edition(tx, database_id)
+        if found is None:
             raise NotFound(f"there is no database {database_id}")
+        row, installation, written_by = found
         if row.catalog_version is None:
             raise Unavailable(
                 f"the catalog of {row.path} has not been read yet",
                 next_step=f"an admin can run: daypass instance sync {row.path}",
                 code="catalog_missing",
             )
-        key, version, heavy = await _heavy(tx, database_id)
+        key: Edition = (installation, database_id, row.facts_revision, written_by)
+        version = row.catalog_version
+        heavy = _cache.get(key)
+        if heavy is not None:
+            _cache.move_to_end(key)
+            break
+        key, version, heavy = await _read(tx, database_id)
         # A change may commit between the two; labels must not be older than tags.
         if key[2] == row.facts_revision:
             break
@@ -112,6 +121,7 @@ async def load_facts(tx: Tx, database_id: DatabaseId) -> DatabaseFactsBundle:
         classified=heavy.classified,
         accepted=heavy.accepted,
         facts_revision=key[2],
+        edition=key,
     )
 
 
@@ -120,26 +130,7 @@ async def find_database(tx: Tx, path: str) -> DatabaseId | None:
     return await databases.find_database(tx, path)
 
 
-async def _heavy(tx: Tx, database_id: DatabaseId) -> tuple[_Key, CatalogVersion, _Heavy]:
-    cursor = await tx.execute(
-        """
-        select i.id, d.facts_revision, d.xmin::text::bigint, d.catalog_version
-        from database d, installation i where d.id = %s
-        """,
-        (database_id,),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"there is no database {database_id}")
-    key: _Key = (row[0], database_id, row[1], row[2])
-    known = _cache.get(key)
-    if known is not None:
-        _cache.move_to_end(key)
-        return key, CatalogVersion(row[3]), known
-    return await _read(tx, database_id)
-
-
-async def _read(tx: Tx, database_id: DatabaseId) -> tuple[_Key, CatalogVersion, _Heavy]:
+async def _read(tx: Tx, database_id: DatabaseId) -> tuple[Edition, CatalogVersion, _Heavy]:
     # One statement sees one moment: its revision is that of everything it returns.
     cursor = await tx.execute(
         """
@@ -160,7 +151,7 @@ async def _read(tx: Tx, database_id: DatabaseId) -> tuple[_Key, CatalogVersion, 
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"there is no database {database_id} with a catalog")
-    key: _Key = (row[0], database_id, row[1], row[2])
+    key: Edition = (row[0], database_id, row[1], row[2])
     catalog = decode_catalog(row[4])
     tags = _tags(row[5], row[6], row[7])
     heavy = _Heavy(catalog, tags, classify(catalog, tags), frozenset(row[8]))

@@ -15,11 +15,15 @@ async def open_target(ctx: Context, instance_id: InstanceId) -> Target:
     Nothing is connected until the target is used. Raises `NotFound` for no such instance and
     `Invalid` when its admin secret cannot be had.
     """
-    async with ctx.store.snapshot() as tx:
-        instance = await get_instance(tx, instance_id)
-        installation = await installation_id(tx)
-    if instance is None:
-        raise NotFound(f"there is no instance {instance_id}")
+    async with ctx.store.connection() as connection:
+        instance = await get_instance(connection, instance_id)
+        if instance is None:
+            raise NotFound(f"there is no instance {instance_id}")
+        known = ctx.targets.find(instance_id, instance.revision)
+        if known is not None:
+            return known
+        # It is the same as long as the store lives.
+        installation = await installation_id(connection)
     engine = engine_of(ctx, instance.engine)
     return ctx.targets.get(
         instance_id,

@@ -14,9 +14,10 @@ from daypass.store.database import Tx
 
 @dataclass(frozen=True, slots=True)
 class PolicyInForce:
-    """A policy and the version it was applied as."""
+    """A policy, the version it was applied as, and the digest of its files."""
 
     version: PolicyVersion
+    digest: str
     policy: Policy
 
 
@@ -30,7 +31,22 @@ async def hold_policy(tx: Tx) -> PolicyInForce:
 
     Raises `Unavailable` when none was ever applied: nothing can be decided then.
     """
-    return await policy_of(tx, await policies.head(tx))
+    return await _found(tx, await policies.hold_head(tx))
+
+
+async def look_at_policy(tx: Tx) -> PolicyInForce:
+    """Return the policy in force at this moment, for what is worked out anew when it changes.
+
+    Raises `Unavailable` when none was ever applied.
+    """
+    return await _found(tx, await policies.look_at_head(tx))
+
+
+async def _found(tx: Tx, head: tuple[PolicyVersion, str | None] | None) -> PolicyInForce:
+    version, digest = head or (None, None)
+    if version is not None and digest is not None and digest in _parsed:
+        return PolicyInForce(version, digest, _parsed[digest])
+    return await policy_of(tx, version)
 
 
 async def policy_of(tx: Tx, version: PolicyVersion | None) -> PolicyInForce:
@@ -48,4 +64,4 @@ async def policy_of(tx: Tx, version: PolicyVersion | None) -> PolicyInForce:
         while len(_parsed) >= _KEPT:
             del _parsed[next(iter(_parsed))]
         _parsed[row.digest] = policy
-    return PolicyInForce(row.version, policy)
+    return PolicyInForce(row.version, row.digest, policy)

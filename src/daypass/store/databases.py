@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from daypass.domain.errors import Conflict, Invalid
@@ -44,23 +45,42 @@ class Database:
         return f"{self.instance}/{self.name}"
 
 
+_FIELDS = """
+    select d.*, i.name as instance, i.engine, i.labels as instance_labels,
+      i.state as instance_state,
+      array(
+        select g.name from database_owner o join people_group g on g.id = o.group_id
+        where o.database_id = d.id order by g.name
+      ) as owners
+"""
+_TABLES = """
+    from database d join instance i on i.id = d.instance_id
+"""
+_SELECT = _FIELDS + _TABLES
+
+
 async def get_database(tx: Tx, database_id: DatabaseId) -> Database | None:
     """Return a database, a removed one too."""
     async with tx.cursor(row_factory=class_row(Database)) as cursor:
+        await cursor.execute(_SELECT + "where d.id = %s", (database_id,))
+        return await cursor.fetchone()
+
+
+async def get_edition(tx: Tx, database_id: DatabaseId) -> tuple[Database, UUID, int] | None:
+    """Return a database, the store it is in, and the transaction that wrote it last."""
+    async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            """
-            select d.*, i.name as instance, i.engine, i.labels as instance_labels,
-              i.state as instance_state,
-              array(
-                select g.name from database_owner o join people_group g on g.id = o.group_id
-                where o.database_id = d.id order by g.name
-              ) as owners
-            from database d join instance i on i.id = d.instance_id
-            where d.id = %s
-            """,
+            _FIELDS
+            + ", n.id as installation, d.xmin::text::bigint as written_by"
+            + _TABLES
+            + "cross join installation n where d.id = %s",
             (database_id,),
         )
-        return await cursor.fetchone()
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    installation, written_by = row.pop("installation"), row.pop("written_by")
+    return Database(**row), installation, written_by
 
 
 async def lock_database(tx: Tx, database_id: DatabaseId) -> Database | None:
@@ -91,14 +111,8 @@ async def list_databases(tx: Tx, *, instance_id: InstanceId | None = None) -> tu
     """List the managed databases by instance and name."""
     async with tx.cursor(row_factory=class_row(Database)) as cursor:
         await cursor.execute(
-            """
-            select d.*, i.name as instance, i.engine, i.labels as instance_labels,
-              i.state as instance_state,
-              array(
-                select g.name from database_owner o join people_group g on g.id = o.group_id
-                where o.database_id = d.id order by g.name
-              ) as owners
-            from database d join instance i on i.id = d.instance_id
+            _SELECT
+            + """
             where d.state = 'active' and i.state = 'active'
               and (%(instance)s::bigint is null or d.instance_id = %(instance)s)
             order by i.name, d.name

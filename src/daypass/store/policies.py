@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow, class_row
 from psycopg.types.json import Jsonb
 
 from daypass.domain.ids import PolicyVersion, PrincipalId
@@ -37,6 +38,33 @@ async def head(tx: Tx) -> PolicyVersion | None:
     cursor = await tx.execute("select version from policy_head for share")
     row = await cursor.fetchone()
     return PolicyVersion(row[0]) if row and row[0] is not None else None
+
+
+async def hold_head(tx: Tx) -> tuple[PolicyVersion, str | None] | None:
+    """Return the version in force with its digest, and keep it in force as `head` does.
+
+    The digest is None when the version came into force while the lock was waited for: this
+    statement does not see it yet.
+    """
+    return await _version_and_digest(await tx.execute(_HEAD + "for share of h"))
+
+
+async def look_at_head(tx: Tx) -> tuple[PolicyVersion, str | None] | None:
+    """Return the version in force with its digest; another may come into force at any moment."""
+    return await _version_and_digest(await tx.execute(_HEAD))
+
+
+_HEAD = """
+    select h.version, (select v.digest from policy_version v where v.version = h.version)
+    from policy_head h
+"""
+
+
+async def _version_and_digest(
+    cursor: AsyncCursor[TupleRow],
+) -> tuple[PolicyVersion, str | None] | None:
+    row = await cursor.fetchone()
+    return (PolicyVersion(row[0]), row[1]) if row and row[0] is not None else None
 
 
 async def lock_head(tx: Tx) -> PolicyVersion | None:
