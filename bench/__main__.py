@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--customers", type=int, help="rows to query (200,000; quick: 5,000)")
     parser.add_argument("--json", type=Path, default=Path("reports/bench.json"))
     options = parser.parse_args()
-    asyncio.run(_run(options, Console(highlight=False)))
+    asyncio.run(_run(options, Console(highlight=False, width=170)))
     return 0
 
 

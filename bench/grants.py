@@ -7,11 +7,12 @@ import time
 
 from bench.figures import Figure, spread
 from bench.place import Place, ask_for
+from bench.processor import Meter
+from daypass.domain.ids import GrantId
+from daypass.domain.principal import Actor
 from daypass.operations.decide_request import decide_request
 from daypass.operations.release_grant import release_grant
 from daypass.operations.request_access import request_access
-from daypass.domain.ids import GrantId
-from daypass.domain.principal import Actor
 
 _AT_ONCE = 8
 
@@ -32,14 +33,18 @@ async def measure(place: Place) -> list[Figure]:
         made.append(filed.grant_id)
         return took
 
-    alone = [await make() for _ in range(count)]
-    figures = [spread("2", "grant made by policy, one after another", alone)]
+    busy = Meter(place)
+    with busy.running():
+        alone = [await make() for _ in range(count)]
+    figures = [
+        spread("2", "grant made by policy, one after another", alone),
+        busy.figure("2", "of each, with the work it causes", count),
+    ]
     waiting = iter(range(count))
     took: list[float] = []
 
     async def maker() -> None:
-        for _ in waiting:
-            took.append(await make())
+        took.extend([await make() for _ in waiting])
 
     started = time.perf_counter()
     await asyncio.gather(*(maker() for _ in range(_AT_ONCE)))

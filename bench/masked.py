@@ -96,7 +96,7 @@ class _Way:
     def text(self, query: _Query, *, table: bool) -> str:
         where = query.on_table if table and query.on_table else query.where
         columns = "count(*)" if "like" in where else _COLUMNS
-        return f"select {columns} from {self.relation} where {where}"
+        return f"select {columns} from {self.relation} where {where}"  # noqa: S608 - our own
 
     def run(self, text: str, query: _Query) -> int:
         """Run a query once, prepared if it has values, and return how many rows came."""
@@ -158,9 +158,7 @@ async def measure(place: Place) -> list[Figure]:
 
 
 async def _approved(place: Place, asked: AskedScope) -> GrantId:
-    ask = Ask(
-        database="prod/shop", asked=asked, reason="a measurement", direct_credentials=True
-    )
+    ask = Ask(database="prod/shop", asked=asked, reason="a measurement", direct_credentials=True)
     filed = await request_access(place.ctx, await place.actor("dmitri"), ask)
     await decide_request(place.ctx, await place.actor("samira"), filed.request_id, yes=True)
     [(number,)] = await place.world.rows(
@@ -203,22 +201,28 @@ def _compare(ways: dict[str, _Way], query: _Query, rounds: int) -> list[Figure]:
     against = query.by[0]
     for name in query.by[1:]:
         ratios = [one / other for one, other in zip(took[name], took[against], strict=True)]
-        values = {
-            "ratio": median(ratios),
-            "from": quantile(ratios, 0.1),
-            "to": quantile(ratios, 0.9),
-            f"{name} ms": median(took[name]) * 1e3,
-            f"{against} ms": median(took[against]) * 1e3,
-        }
+        values = _of(ratios)
+        values[f"{name} ms"] = median(took[name]) * 1e3
+        values[f"{against} ms"] = median(took[against]) * 1e3
         aims = {"ratio": query.aim} if query.aim is not None and name == _MASKS else {}
         figures.append(
             Figure("5", f"{query.what}: {name} / {against}", "", values, rounds, aims, query.note)
         )
     if {_CLEAR, _MASKS} <= set(query.by):
         ratios = [one / other for one, other in zip(took[_MASKS], took[_CLEAR], strict=True)]
-        values = {"ratio": median(ratios), "from": quantile(ratios, 0.1), "to": quantile(ratios, 0.9)}
+        values = {
+            "ratio": median(ratios),
+            "from": quantile(ratios, 0.1),
+            "to": quantile(ratios, 0.9),
+        }
         aims = {"ratio": query.aim} if query.aim is not None else {}
-        figures.append(
-            Figure("5", f"{query.what}: {_MASKS} / {_CLEAR}", "", values, rounds, aims)
-        )
+        figures.append(Figure("5", f"{query.what}: {_MASKS} / {_CLEAR}", "", values, rounds, aims))
     return figures
+
+
+def _of(ratios: list[float]) -> dict[str, float]:
+    return {
+        "ratio": median(ratios),
+        "from": quantile(ratios, 0.1),
+        "to": quantile(ratios, 0.9),
+    }

@@ -20,7 +20,7 @@ from daypass.demo.company.company import STANDING_LOGINS, load_company
 from daypass.domain.principal import Actor
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import StatementClass
-from daypass.embedded import Binaries
+from daypass.embedded import Binaries, Cluster
 from daypass.engines.contract import Target
 from daypass.jobs.worker import run_jobs
 from daypass.operations.consider import Ask
@@ -48,6 +48,7 @@ class Place:
     """Where measurements happen; `api` calls it over HTTP, by a token of `ada`'s."""
 
     world: World
+    store: Cluster
     api: httpx.AsyncClient
     major: int
     customers: int
@@ -117,7 +118,7 @@ async def running_place(*, major: int, customers: int, quick: bool) -> AsyncIter
         pool = Settings().store.pool
         async with world(cluster, company, connections=pool) as here, _jobs(here):
             async with _api(here) as api:
-                yield Place(here, api, major, customers, quick)
+                yield Place(here, cluster, api, major, customers, quick)
 
 
 @contextlib.contextmanager
@@ -185,4 +186,3 @@ def set_on_target(company: CompanyServer, **settings: str) -> None:
         reset = sql.SQL("alter system reset {}").format(sql.Identifier(name))
         company.sql((change if value else reset).as_string())
     company.sql("select pg_reload_conf()")
-

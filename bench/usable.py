@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 from bench.figures import Figure, spread
 from bench.place import Place, ask_for, narrowed
+from bench.processor import Meter
 from daypass.domain.ids import GrantId
 from daypass.domain.scope import AskedScope
 from daypass.operations.apply_grant import apply_grant
@@ -18,6 +20,7 @@ from daypass.operations.run_query import run_query
 
 _QUERY = "select full_name, email, phone, region from sales.customers where id = 42"
 _AIMS = {"p50": 50.0, "p99": 150.0}
+_WARM_UP = 5
 
 
 async def measure(place: Place) -> list[Figure]:
@@ -33,12 +36,16 @@ async def measure(place: Place) -> list[Figure]:
     direct: list[float] = []
     http: list[float] = []
     asking: list[float] = []
-    for number in range(rounds + 5):
-        took, grant_id, asked = await _directly(place, one)
+    busy, busy_http, closing = Meter(place), Meter(place), Meter(place)
+    for number in range(_WARM_UP + rounds):
+        with busy.running() if number >= _WARM_UP else nullcontext():
+            took, grant_id, asked = await _directly(place, one)
+        with closing.running() if number >= _WARM_UP else nullcontext():
+            await _end(place, grant_id)
+        with busy_http.running() if number >= _WARM_UP else nullcontext():
+            took_http, grant_id = await _over_http(place, one)
         await _end(place, grant_id)
-        took_http, grant_id = await _over_http(place, one)
-        await _end(place, grant_id)
-        if number >= 5:
+        if number >= _WARM_UP:
             direct.append(took)
             asking.append(asked)
             http.append(took_http)
@@ -46,6 +53,8 @@ async def measure(place: Place) -> list[Figure]:
     figures = [
         spread("1", "request → first row, scope shared, in process", direct, aims=_AIMS),
         spread("1", "   of which asking", asking),
+        busy.figure("1", "of both, in process", rounds),
+        closing.figure("1", "of ending the grant until its receipt", rounds),
         spread(
             "1",
             "request → first row, scope shared, two HTTP calls",
@@ -53,6 +62,7 @@ async def measure(place: Place) -> list[Figure]:
             aims=_AIMS,
             note="the client runs in the server's process and shares its processor",
         ),
+        busy_http.figure("1", "of both, with the HTTP client", rounds),
     ]
     cold = 10 if place.quick else 50
     seconds = []
@@ -64,20 +74,18 @@ async def measure(place: Place) -> list[Figure]:
     figures.append(
         spread("1", "request → first row, first of its scope, 1 relation", seconds, aims=_AIMS)
     )
-    seconds, relations = [], 0
+    seconds = []
     wide = replace(one, asked=AskedScope(frozenset()), profile="oncall-read")
     for _ in range(cold):
         await _nothing_made(place)
         took, grant_id, _ = await _directly(place, wide)
         seconds.append(took)
-        [(relations,)] = await place.world.rows(
-            "select jsonb_array_length(scope->'relations') from plan order by created_at desc limit 1"
-        )  # type: ignore[misc]
+        last = await place.world.rows("select jsonb_array_length(scope->'relations') from plan")
         await _end(place, grant_id)
     figures.append(
         spread(
             "1",
-            f"request → first row, first of its scope, {relations} relations (oncall-read)",
+            f"request → first row, first of its scope, {last[0][0]} relations (oncall-read)",
             seconds,
             aims=_AIMS,
         )
