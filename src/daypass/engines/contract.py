@@ -111,6 +111,7 @@ class StatementResult:
     """The end of one statement: rows as text (None is NULL), at most as many as asked for.
 
     `sqlstate` and `error` are set when the server refused it; `row_count` is the server's own.
+    `lost` says that the session itself ended under it: what became of a write is not known.
     """
 
     columns: tuple[ResultColumn, ...] = ()
@@ -124,6 +125,8 @@ class StatementResult:
     hint: str = ""
     error_position: int | None = None
     duration_s: float = 0.0
+    size_bytes: int = 0
+    lost: bool = False
 
 
 class Session(Protocol):
@@ -143,9 +146,13 @@ class Session(Protocol):
         *,
         parameters: Sequence[str | None] = (),
         max_rows: int = 1000,
+        max_bytes: int | None = None,
         timeout_s: float | None = None,
     ) -> StatementResult:
-        """Run one statement as it is; a cancelled call cancels the server's work."""
+        """Run one statement as it is; a cancelled call cancels the server's work.
+
+        Rows past `max_rows`, or past `max_bytes` of values, are not kept: `truncated` says so.
+        """
 
     async def cancel(self) -> None:
         """Cancel the running statement, if any."""

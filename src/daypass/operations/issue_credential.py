@@ -13,6 +13,7 @@ from daypass.operations.authorize_session import authorize_session, find_candida
 from daypass.operations.close_sessions import close_session
 from daypass.operations.context import Context, require_capability
 from daypass.operations.grant_rights import no_such
+from daypass.operations.move_deadline import move_deadline
 from daypass.operations.open_target import open_target
 from daypass.store import entries, grants, sessions
 
@@ -45,11 +46,7 @@ async def issue_credential(ctx: Context, actor: Actor, grant_id: GrantId) -> Dir
             code="direct_denied",
         )
     if any(session.kind == "direct" for session in open_ones):
-        raise Conflict(
-            f"the credential of grant {grant_id} was shown already",
-            next_step=f"daypass release {grant_id} ends it; then ask again",
-            code="already_issued",
-        )
+        raise sessions.already_issued(grant_id)
     (candidate,) = await find_candidates(ctx, actor, grant.database, grant_id)
     permit = await authorize_session(ctx, actor, candidate, kind="direct")
     target = await open_target(ctx, permit.instance_id)
@@ -68,8 +65,8 @@ async def issue_credential(ctx: Context, actor: Actor, grant_id: GrantId) -> Dir
         await close_session(ctx, permit.session_id, "not issued")
         raise
     async with ctx.store.transaction() as tx:
-        opened = await sessions.mark_open(tx, permit.session_id, None)
-        if opened:
+        deadline = await sessions.mark_open(tx, permit.session_id, None)
+        if deadline is not None:
             await entries.append(
                 tx,
                 Entry(
@@ -81,10 +78,12 @@ async def issue_credential(ctx: Context, actor: Actor, grant_id: GrantId) -> Dir
                     grant_id=grant_id,
                     session_id=permit.session_id,
                     rule=grant.rule,
-                    content={"account": permit.account, "deadline": utc_text(permit.deadline)},
+                    content={"account": permit.account, "deadline": utc_text(deadline)},
                 ),
             )
-    if not opened:
+    if deadline is None:
         await target.close((permit.account,))
         raise Conflict(f"grant {grant_id} ended meanwhile", code="grant_ended")
+    if deadline != permit.deadline:
+        await move_deadline(ctx, grant_id)
     return credential

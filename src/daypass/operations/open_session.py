@@ -11,9 +11,12 @@ from daypass.domain.errors import Conflict, Error
 from daypass.domain.permit import SessionPermit
 from daypass.engines.contract import Plan, Session, SessionSpec
 from daypass.operations.context import Context
+from daypass.operations.move_deadline import move_deadline
 from daypass.operations.open_target import open_target
 from daypass.store import entries, sessions
 from daypass.store.jobs import Task, enqueue
+
+WORK_DONE = "its work is done"
 
 
 async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Session:
@@ -37,8 +40,8 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
         raise
     try:
         async with ctx.store.transaction() as tx:
-            opened = await sessions.mark_open(tx, permit.session_id, session.backend_id)
-            if opened:
+            deadline = await sessions.mark_open(tx, permit.session_id, session.backend_id)
+            if deadline is not None:
                 await entries.append(
                     tx,
                     Entry(
@@ -50,11 +53,14 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
                         content={"account": permit.account, "backend": session.backend_id},
                     ),
                 )
+        if deadline is not None and deadline != permit.deadline:
+            # It was moved before the account was there to be told.
+            await move_deadline(ctx, permit.grant_id)
     except BaseException:
         await session.aclose()
         await _give_up(ctx, permit, "not recorded")
         raise
-    if not opened:
+    if deadline is None:
         await session.aclose()
         await target.close((permit.account,))
         raise Conflict(
@@ -77,7 +83,7 @@ async def opened(ctx: Context, permit: SessionPermit, plan: Plan) -> AsyncIterat
 async def _give_back(ctx: Context, permit: SessionPermit, session: Session) -> None:
     # The connection goes at once; its account is taken away by a task that is retried for ever.
     await session.aclose()
-    await _give_up(ctx, permit, "its work is done")
+    await _give_up(ctx, permit, WORK_DONE)
 
 
 async def _give_up(ctx: Context, permit: SessionPermit, reason: str) -> None:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from daypass.audit.entry import Entry, EntryKind, Json
 from daypass.domain.decision import Decision, Outcome, Reason
-from daypass.domain.errors import Denied
-from daypass.domain.ids import GrantId, SessionId
+from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unavailable
+from daypass.domain.ids import EntryId, GrantId, SessionId
+from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
-from daypass.engines.contract import PreparedText, StatementFacts, StatementResult, Verdict
+from daypass.domain.statement_class import StatementClass
+from daypass.engines.contract import (
+    PreparedText,
+    Session,
+    StatementFacts,
+    StatementResult,
+    Verdict,
+)
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
 from daypass.operations.context import Context
-from daypass.operations.open_session import opened
+from daypass.operations.end_grants import LIVE, has_ended
+from daypass.operations.open_session import WORK_DONE, opened
 from daypass.operations.open_target import engine_of
-from daypass.store import entries
+from daypass.store import entries, grants, sessions
+from daypass.store.grants import GrantRow
 
 _MAX_ROWS = 10_000
+_MAX_BYTES = 16 * 2**20
 _TIMEOUT_S = 60.0
-_TEXT_IN_ENTRY = 100_000
+_MAX_TEXT = 256 * 2**10
+"""All of a text is on record, so none is longer than an entry may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,55 +58,158 @@ async def run_query(
     """Run a text of one or more statements under the most specific live grant that allows it.
 
     Raises `Denied` with what to ask for when none does; the denial is recorded. Errors of the
-    server are part of the result.
+    server are part of the result; where the session itself ends under a statement, raises
+    `Conflict` when Daypass ended it and `Unavailable` when the server did.
     """
-    candidates = await find_candidates(ctx, actor, database, grant_id)
+    _check_texts(text, parameters)
+    try:
+        candidates = await find_candidates(ctx, actor, database, grant_id)
+    except (Denied, NotFound) as error:
+        content = {"database": database, **_content(text, parameters)}
+        await _record_denied(ctx, actor, None, content, error.detail_code, error.message)
+        raise
     candidate, prepared = _choose(ctx, candidates, text)
+    content = _content(text, parameters, prepared.statements)
     if prepared.verdict is Verdict.DENY:
-        await _record_denied(ctx, actor, candidate, prepared, text)
-        raise _denied(database, prepared)
-    permit = await authorize_session(ctx, actor, candidate, kind="query")
-    limits = candidate.grant.limits
-    rows = min(max(0, max_rows), _MAX_ROWS, limits.get("rows") or _MAX_ROWS)
-    timeout_s = min(_TIMEOUT_S, limits.get("statement_timeout_s") or _TIMEOUT_S)
+        denied = _denied(database, prepared)
+        await _record_denied(
+            ctx, actor, candidate.grant, content, denied.detail_code, prepared.reason
+        )
+        raise denied
+    try:
+        permit = await authorize_session(ctx, actor, candidate, kind="query")
+    except Denied as error:
+        await _record_denied(ctx, actor, candidate.grant, content, error.detail_code, error.message)
+        raise
     async with opened(ctx, permit, candidate.found.plan) as session:
-        started = Entry(
-            EntryKind.STATEMENT_STARTED,
-            actor_id=actor.id,
-            address=actor.address,
-            application=actor.application,
-            database_id=permit.database_id,
-            grant_id=permit.grant_id,
-            session_id=permit.session_id,
-            rule=candidate.grant.rule,
-            content=_statement_content(text, prepared.statements),
+        result = await _run(
+            ctx,
+            actor,
+            permit,
+            candidate.grant,
+            session,
+            prepared.text,
+            content,
+            parameters,
+            max_rows,
         )
-        # I4: on record before the database sees it.
-        async with ctx.store.transaction() as tx:
-            number = await entries.append(tx, started)
-        result = await session.execute(
-            prepared.text, parameters=parameters, max_rows=rows, timeout_s=timeout_s
-        )
-        async with ctx.store.transaction() as tx:
-            await entries.append(
-                tx,
-                Entry(
-                    EntryKind.STATEMENT_ENDED,
-                    actor_id=actor.id,
-                    database_id=permit.database_id,
-                    grant_id=permit.grant_id,
-                    session_id=permit.session_id,
-                    content={
-                        "statement": number,
-                        "rows": result.row_count,
-                        "duration_us": round(result.duration_s * 1_000_000),
-                        "sqlstate": result.sqlstate,
-                        "command": result.command,
-                    },
-                ),
-            )
+    if result.lost:
+        raise await _why_lost(ctx, permit, database)
     return QueryOutcome(
         result, permit.grant_id, permit.session_id, _masked_names(candidate, prepared, result)
+    )
+
+
+def _check_texts(text: str, parameters: Sequence[str | None]) -> None:
+    given = [text, *(each for each in parameters if each is not None)]
+    if sum(len(each) for each in given) > _MAX_TEXT:
+        raise Invalid(
+            f"a query and its parameters may have {_MAX_TEXT} characters at most",
+            next_step="send less at a time",
+            code="query_too_long",
+        )
+    for each in given:
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid("half a surrogate pair is no text", code="invalid_text") from error
+        if "\0" in each:
+            raise Invalid("a text cannot hold a NUL character", code="invalid_text")
+
+
+async def _run(
+    ctx: Context,
+    actor: Actor,
+    permit: SessionPermit,
+    grant: GrantRow,
+    session: Session,
+    text: str,
+    content: Mapping[str, Json],
+    parameters: Sequence[str | None],
+    max_rows: int,
+) -> StatementResult:
+    """Send a prepared text, on record before and after."""
+    limits = grant.limits
+    started = Entry(
+        EntryKind.STATEMENT_STARTED,
+        actor_id=actor.id,
+        address=actor.address,
+        application=actor.application,
+        database_id=permit.database_id,
+        grant_id=permit.grant_id,
+        session_id=permit.session_id,
+        rule=grant.rule,
+        content=content,
+    )
+    # I4: on record before the database sees it.
+    async with ctx.store.transaction() as tx:
+        number = await entries.append(tx, started)
+    try:
+        result = await session.execute(
+            text,
+            parameters=parameters,
+            max_rows=min(max(0, max_rows), _MAX_ROWS, limits.get("rows") or _MAX_ROWS),
+            max_bytes=min(_MAX_BYTES, limits.get("size_bytes") or _MAX_BYTES),
+            timeout_s=min(_TIMEOUT_S, limits.get("statement_timeout_s") or _TIMEOUT_S),
+        )
+    except BaseException as error:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        ended: dict[str, Json] = {"outcome": "cancelled" if cancelled else "failed"}
+        await asyncio.shield(_record_ended(ctx, permit, number, ended))
+        raise
+    await _record_ended(
+        ctx,
+        permit,
+        number,
+        {
+            "outcome": "lost" if result.lost else "failed" if result.sqlstate else "done",
+            "rows": result.row_count,
+            "shown": len(result.rows),
+            "size_bytes": result.size_bytes,
+            "duration_us": round(result.duration_s * 1_000_000),
+            "sqlstate": result.sqlstate,
+            "command": result.command,
+        },
+    )
+    return result
+
+
+async def _record_ended(
+    ctx: Context, permit: SessionPermit, statement: EntryId, content: Mapping[str, Json]
+) -> None:
+    async with ctx.store.transaction() as tx:
+        await entries.append(
+            tx,
+            Entry(
+                EntryKind.STATEMENT_ENDED,
+                actor_id=permit.principal_id,
+                database_id=permit.database_id,
+                grant_id=permit.grant_id,
+                session_id=permit.session_id,
+                content={"statement": statement, **content},
+            ),
+        )
+
+
+async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error:
+    """Say why a session ended under its statement: by Daypass, or with its server."""
+    async with ctx.store.connection() as connection:
+        grant = await grants.get_grant(connection, permit.grant_id)
+        session = await sessions.get_session(connection, permit.session_id)
+    if grant is not None and grant.state not in LIVE:
+        return has_ended(grant)
+    reason = session.close_reason if session is not None else ""
+    if reason and reason != WORK_DONE:
+        return Conflict(
+            f"the session was ended: {reason}",
+            next_step="run it again; daypass grant "
+            f"{permit.grant_id} shows what the grant gives now",
+            code="session_ended",
+        )
+    return Unavailable(
+        f"{database} ended the connection while the query ran",
+        next_step="what it wrote may or may not be there: look before you run it again",
+        code="target_lost",
     )
 
 
@@ -112,11 +228,13 @@ def _choose(
     return first
 
 
-def _statement_content(text: str, statements: Sequence[StatementFacts]) -> dict[str, Json]:
-    # Statements that set passwords are denied, and must not be the place where one is kept.
-    hidden = "password" in text.lower()
+def _content(
+    text: str, parameters: Sequence[str | None], statements: Sequence[StatementFacts] = ()
+) -> dict[str, Json]:
+    hidden = _may_set_password(text, statements)
     return {
-        "text": "(not kept: it may hold a password)" if hidden else text[:_TEXT_IN_ENTRY],
+        "text": "(not kept: it may set a password)" if hidden else text,
+        "parameters": [] if hidden else list(parameters),
         "length": len(text),
         "classes": sorted({c.value for s in statements for c in s.classes}),
         "read": sorted({str(name) for s in statements for name in s.read}),
@@ -126,8 +244,27 @@ def _statement_content(text: str, statements: Sequence[StatementFacts]) -> dict[
     }
 
 
+def _may_set_password(text: str, statements: Sequence[StatementFacts]) -> bool:
+    """Say whether a text may carry a password of an account.
+
+    Those are denied, and the log must not be where one is kept. The word alone is no reason: else a
+    comment would keep a query off the record.
+    """
+    if "password" not in text.lower():
+        return False
+    return not statements or any(
+        each.unsafe or each.classes & {StatementClass.ADMIN, StatementClass.CALL}
+        for each in statements
+    )
+
+
 async def _record_denied(
-    ctx: Context, actor: Actor, candidate: Candidate, prepared: PreparedText, text: str
+    ctx: Context,
+    actor: Actor,
+    grant: GrantRow | None,
+    content: Mapping[str, Json],
+    code: str,
+    reason: str,
 ) -> None:
     async with ctx.store.transaction() as tx:
         await entries.append(
@@ -137,14 +274,10 @@ async def _record_denied(
                 actor_id=actor.id,
                 address=actor.address,
                 application=actor.application,
-                database_id=candidate.grant.database_id,
-                grant_id=candidate.grant.id,
-                rule=candidate.grant.rule,
-                content={
-                    **_statement_content(text, prepared.statements),
-                    "code": prepared.code,
-                    "reason": prepared.reason,
-                },
+                database_id=grant.database_id if grant else None,
+                grant_id=grant.id if grant else None,
+                rule=grant.rule if grant else None,
+                content={**content, "code": code, "reason": reason},
             ),
         )
 

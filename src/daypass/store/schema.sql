@@ -940,6 +940,8 @@ CREATE INDEX request_requester ON public.request USING btree (requester_id, id D
 
 CREATE INDEX session_grant ON public.session USING btree (grant_id);
 
+CREATE UNIQUE INDEX session_one_credential ON public.session USING btree (grant_id) WHERE ((kind = 'direct'::text) AND (state = ANY (ARRAY['opening'::text, 'open'::text])));
+
 CREATE INDEX session_unclosed ON public.session USING btree (process_id) WHERE (state <> 'closed'::text);
 
 CREATE TRIGGER access_grant_immutable BEFORE UPDATE ON public.access_grant FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'request_id', 'principal_id', 'database_id', 'asked', 'direct_credentials', 'break_glass', 'created_at');

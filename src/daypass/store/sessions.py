@@ -6,8 +6,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
+from daypass.domain.errors import Conflict
 from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId
 from daypass.domain.states import SessionState
 from daypass.store.database import Tx
@@ -47,6 +49,28 @@ _SELECT = """
 """
 
 
+_INSERT = """
+    with next as (
+      select nextval(pg_get_serial_sequence('session', 'id')) as id
+    )
+    insert into session (
+      id, grant_id, kind, account, scope_hash, process_id, address, application
+    ) overriding system value
+    select id, %(grant)s, %(kind)s, 'dp_g_' || %(grant)s || '_' || id, %(hash)s, %(process)s,
+      %(address)s, %(application)s
+    from next returning id, account
+"""
+
+
+def already_issued(grant_id: GrantId) -> Conflict:
+    """Return the error of whoever asks for a grant's direct credential once more."""
+    return Conflict(
+        f"the credential of grant {grant_id} was shown already",
+        next_step=f"daypass release {grant_id} ends it; then ask again",
+        code="already_issued",
+    )
+
+
 async def insert_session(
     tx: Tx,
     *,
@@ -57,43 +81,47 @@ async def insert_session(
     address: str,
     application: str,
 ) -> tuple[SessionId, str]:
-    """Note a session that is about to be opened; return its number and its account's name."""
-    cursor = await tx.execute(
-        """
-        with next as (
-          select nextval(pg_get_serial_sequence('session', 'id')) as id
+    """Note a session that is about to be opened; return its number and its account's name.
+
+    Raises `Conflict` for a second direct credential of a grant.
+    """
+    try:
+        cursor = await tx.execute(
+            _INSERT,
+            {
+                "grant": grant_id,
+                "kind": kind,
+                "hash": scope_hash,
+                "process": process_id,
+                "address": address,
+                "application": application,
+            },
         )
-        insert into session (
-          id, grant_id, kind, account, scope_hash, process_id, address, application
-        ) overriding system value
-        select id, %(grant)s, %(kind)s, 'dp_g_' || %(grant)s || '_' || id, %(hash)s, %(process)s,
-          %(address)s, %(application)s
-        from next returning id, account
-        """,
-        {
-            "grant": grant_id,
-            "kind": kind,
-            "hash": scope_hash,
-            "process": process_id,
-            "address": address,
-            "application": application,
-        },
-    )
+    except UniqueViolation as error:
+        if error.diag.constraint_name != "session_one_credential":
+            raise
+        raise already_issued(grant_id) from error
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("insert … returning returned no row")
     return SessionId(row[0]), row[1]
 
 
-async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> bool:
-    """Move a session from opening to open; False when it was ended meanwhile."""
+async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> datetime | None:
+    """Move a session from opening to open; None when it was ended meanwhile.
+
+    Returns the grant's deadline as it is now: it may have moved since the account was made.
+    """
     cursor = await tx.execute(
         """
-        update session set state = 'open', backend_id = %s where id = %s and state = 'opening'
+        update session s set state = 'open', backend_id = %s
+        from access_grant g where s.id = %s and s.state = 'opening' and g.id = s.grant_id
+        returning g.deadline
         """,
         (backend_id, session_id),
     )
-    return cursor.rowcount == 1
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def mark_closing(tx: Tx, session_id: SessionId, reason: str) -> bool:

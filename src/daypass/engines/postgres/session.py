@@ -60,19 +60,20 @@ class PostgresSession:
         *,
         parameters: Sequence[str | None] = (),
         max_rows: int = 1000,
+        max_bytes: int | None = None,
         timeout_s: float | None = None,
     ) -> StatementResult:
         """Run one text as it is and return the end of its last statement.
 
         Without parameters the text may hold several statements, as in the simple protocol. Rows
-        past `max_rows` are read and dropped, never kept: cancelling instead would undo a write that
-        returns rows. A cancelled call cancels the server's work and waits for its end, at most
-        CANCEL_TIMEOUT_S; past `timeout_s` that is done here.
+        past `max_rows` or `max_bytes` are read and dropped, never kept: cancelling instead would
+        undo a write that returns rows. A cancelled call cancels the server's work and waits for its
+        end, at most CANCEL_TIMEOUT_S; past `timeout_s` that is done here.
         """
         started = time.monotonic()
         async with self._turn:
             self._notices.clear()
-            reader = _Reader(self._connection.pgconn, max_rows)
+            reader = _Reader(self._connection.pgconn, max_rows, max_bytes)
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._connection.wait(reader.run(statement, parameters))
@@ -81,7 +82,8 @@ class PostgresSession:
                 reader.error = f"canceled: it ran longer than {timeout_s} s"
             except psycopg.Error as error:
                 reader.failed(error)
-            names = await self._names(reader.columns)
+            lost = self._connection.pgconn.status != pq.ConnStatus.OK
+            names = {} if lost else await self._names(reader.columns)
             return StatementResult(
                 columns=tuple(
                     ResultColumn(name, names.get(oid, str(oid))) for name, oid in reader.columns
@@ -96,6 +98,8 @@ class PostgresSession:
                 hint=reader.hint,
                 error_position=reader.position,
                 duration_s=time.monotonic() - started,
+                size_bytes=reader.size,
+                lost=lost,
             )
 
     async def cancel(self) -> None:
@@ -132,10 +136,12 @@ class PostgresSession:
 class _Reader:
     """Sends one text and reads every result of it, keeping the last."""
 
-    def __init__(self, pgconn: pq.abc.PGconn, max_rows: int) -> None:
+    def __init__(self, pgconn: pq.abc.PGconn, max_rows: int, max_bytes: int | None) -> None:
         self._pgconn = pgconn
         self._max_rows = max_rows
+        self._max_bytes = max_bytes
         self._more = False
+        self.size = 0
         self.columns: list[tuple[str, int]] = []
         self.rows: list[tuple[str | None, ...]] = []
         self.row_count = 0
@@ -190,16 +196,23 @@ class _Reader:
             if not isinstance(data, memoryview):
                 self._take(data)
                 return
-            self._keep([(bytes(data).decode("utf-8", "replace").removesuffix("\n"),)])
+            self._keep((bytes(data).removesuffix(b"\n"),))
 
     def _begin(self, columns: list[tuple[str, int]]) -> None:
         self.columns, self.rows, self.truncated, self._more = columns, [], False, True
+        self.size = 0
         self.command, self.row_count = "", 0
 
-    def _keep(self, rows: list[tuple[str | None, ...]]) -> None:
-        room = self._max_rows - len(self.rows)
-        self.rows += rows[: max(room, 0)]
-        self.truncated = self.truncated or len(rows) > room
+    def _keep(self, values: tuple[bytes | None, ...]) -> None:
+        if self.truncated:
+            return
+        size = self.size + sum(len(each) for each in values if each is not None)
+        full = self._max_bytes is not None and size > self._max_bytes
+        if full or len(self.rows) >= self._max_rows:
+            self.truncated = True
+            return
+        self.size = size
+        self.rows.append(tuple(_text(each) for each in values))
 
     def _take(self, result: pq.abc.PGresult) -> None:
         match result.status:
@@ -227,12 +240,10 @@ class _Reader:
                     for i in range(result.nfields)
                 ]
             )
-        wanted = min(result.ntuples, max(self._max_rows - len(self.rows), 0))
-        self.rows += [
-            tuple(_text(result.get_value(row, i)) for i in range(result.nfields))
-            for row in range(wanted)
-        ]
-        self.truncated = self.truncated or wanted < result.ntuples
+        for row in range(result.ntuples):
+            if self.truncated:
+                break
+            self._keep(tuple(result.get_value(row, i) for i in range(result.nfields)))
         self._note_command(result)
 
     def _end(self, result: pq.abc.PGresult) -> None:

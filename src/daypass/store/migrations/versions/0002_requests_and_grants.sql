@@ -259,6 +259,8 @@ create table session (
 );
 create index session_grant on session (grant_id);
 create index session_unclosed on session (process_id) where state <> 'closed';
+create unique index session_one_credential on session (grant_id)
+  where kind = 'direct' and state in ('opening', 'open');
 create trigger session_state_kept before update of state on session for each row
   when (old.state is distinct from new.state) execute function remember_state();
 create trigger session_immutable before update on session for each row
