@@ -41,7 +41,7 @@ class Client:
         }
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._opener = _opener(server)
 
     def get(self, path: str, *, so: str = "", **query: Any) -> Json:
@@ -95,7 +95,7 @@ class Client:
         request = Request(self.server + BASE + path, data, headers, method=method)  # noqa: S310  # checked in _opener
         for attempt in range(1, _TRIES + 1):
             try:
-                with self._opener.open(request, timeout=self._timeout_s) as response:
+                with self._opener.open(request, timeout=self.timeout_s) as response:
                     return _body(response.read(), self.server), response.headers
             except HTTPError as error:
                 with error:
@@ -110,7 +110,7 @@ class Client:
     def _unreachable(self, error: Exception) -> Failure:
         reason = error.reason if isinstance(error, URLError) else error
         if isinstance(reason, TimeoutError):
-            what = f"{self.server} did not answer in {self._timeout_s:.0f} s"
+            what = f"{self.server} did not answer in {self.timeout_s:.0f} s"
         elif isinstance(reason, ssl.SSLError):
             what = f"the TLS certificate of {self.server} cannot be trusted"
         else:

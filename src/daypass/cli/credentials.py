@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from daypass.cli.failure import Failure
+from daypass.cli.files import write_private
 
 DEFAULT_SERVER: Final = "http://127.0.0.1:8321"
 
@@ -89,17 +90,10 @@ def save_credentials(credentials: Credentials) -> None:
     file = credentials_file()
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(
-                {
-                    "logins": [asdict(each) for each in credentials.logins],
-                    "current": credentials.current,
-                },
-                stream,
-                indent=1,
-            )
-        draft.replace(file)
+        document = {
+            "logins": [asdict(each) for each in credentials.logins],
+            "current": credentials.current,
+        }
+        write_private(file, json.dumps(document, indent=1))
     except OSError as error:
         raise Failure(f"{file} cannot be written", why=[error.strerror or str(error)]) from error

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from daypass.cli.output import console, say, say_next, show_table
+from daypass.cli.files import write_private
+from daypass.cli.output import console, say, say_code, say_next, show_table
 from daypass.cli.serve import failure_of_error
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ Customers = Annotated[
 ]
 
 _TRY: Final[Mapping[str, str]] = {
-    "ada@example.com": "daypass request prod/shop --profile oncall-read --ticket INC-42 -r slow",
-    "ben@example.com": "daypass request prod/shop --relation sales.orders -r 'a wrong total'",
-    "cleo@example.com": "daypass request prod/shop --profile contractor --ticket SHOP-1 -r pages",
-    "dana@example.com": "daypass requests --to-decide",
-    "dmitri@example.com": "daypass requests --to-decide",
-    "samira@example.com": "daypass policy test",
-    "anton@example.com": "daypass audit list",
-    "robin@example.com": "daypass doctor prod; daypass scan prod",
-    "lena@example.com": "daypass delegate start dana@example.com --for 1d",
-    "fay@example.com": "daypass request prod/shop --profile fraud-review -r 'three cards'",
+    "ada@example.com": "read production in an incident",
+    "ben@example.com": "ask for e-mail addresses in clear",
+    "cleo@example.com": "read one region, in office hours",
+    "dana@example.com": "approve; the shop's owner",
+    "dmitri@example.com": "approve; change structure",
+    "samira@example.com": "approve unmasking; policy",
+    "anton@example.com": "audit list",
+    "robin@example.com": "doctor, scan, people",
+    "lena@example.com": "approve; delegate",
+    "fay@example.com": "review fraud",
 }
 
 
@@ -113,13 +114,11 @@ def _progress(text: str) -> None:
 
 
 def _welcome(found: Demo) -> None:
-    from daypass.demo.start import _write_text
-
     password = found.state_dir / "password"
-    _write_text(password, found.password.reveal() + "\n")
+    write_private(password, found.password.reveal() + "\n")
     token = found.state_dir / "agent.token"
     if found.agent_token is not None:
-        _write_text(token, found.agent_token.reveal() + "\n")
+        write_private(token, found.agent_token.reveal() + "\n")
     _show(found.state_dir, found.url, f"127.0.0.1:{found.target_port}")
     say("Ctrl-C stops everything.")
     console().file.flush()
@@ -146,16 +145,28 @@ def _show(folder: Path, url: str, target: str) -> None:
     if token.exists():
         say(f"The triage agent's access token: DAYPASS_TOKEN=$(cat {shlex.quote(str(token))})")
     say()
-    ask = "daypass --as ada request prod/shop --profile oncall-read --ticket INC-42"
     # In a clone the command is in a folder of its own.
-    here = Path(sys.executable).parent
-    on_path = shutil.which("daypass") is not None
-    say_next(
-        *(() if on_path else (f'export PATH={shlex.quote(str(here))}:"$PATH"',)),
-        f"daypass login {url} --email ada@example.com --password-stdin < "
-        f"{shlex.quote(str(password))}",
-        f"{ask} --reason 'checkout is slow'",
-        "daypass --as ada query prod/shop 'select * from sales.customers limit 5'",
+    if shutil.which("daypass") is None:
+        here = shlex.quote(str(Path(sys.executable).parent))
+        say_next(f'export PATH={here}:"$PATH"')
+    log_in = "daypass login {} --email {}@example.com --password-stdin < {}"
+    say("On-call reads production, masked:")
+    say_code(
+        log_in.format(url, "ada", shlex.quote(str(password)))
+        + "\n"
+        + "daypass request prod/shop --profile oncall-read --ticket INC-42 -r 'checkout is slow'\n"
+        + "daypass query prod/shop 'select * from sales.customers limit 5'"
+    )
+    say("A developer asks for more, and two others say yes:")
+    say_code(
+        "\n".join(
+            log_in.format(url, name, shlex.quote(str(password)))
+            for name in ("dana", "samira", "ben")
+        )
+        + "\n"
+        + "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bounces\n"
+        + "daypass --as dana approve 2; daypass --as samira approve 2\n"
+        + "daypass --as ben query prod/shop 'select email, phone from sales.customers limit 5'"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,3 +47,11 @@ def write_text(file: Path, text: str) -> None:
         raise usage(f"{file} is there already", next_step="name another file") from error
     except OSError as error:
         raise Failure(f"{file} cannot be written", why=[error.strerror or str(error)]) from error
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that its owner alone reads, whole or not at all."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+    draft.replace(file)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,19 +62,14 @@ def test_it_stops_with_everything_it_began_and_is_found_again(number: signal.Sig
             assert stop_demo(again) == 0
 
 
-def test_it_stops_while_it_starts(tmp_path: Path) -> None:
+def test_it_stops_while_it_starts() -> None:
     with demo_folder() as folder:
-        terminal = Terminal(tmp_path)
-        del terminal
         found = _start_and_stop_at_once(folder)
         assert found == 0
         assert processes_of(folder) == []
 
 
 def _start_and_stop_at_once(folder: Path) -> int:
-    import subprocess
-    import sys
-
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "daypass.cli", "demo", "--customers", "300"),
