@@ -35,6 +35,26 @@ _TRY: Final[Mapping[str, str]] = {
     "fay@example.com": "review fraud",
 }
 
+_STORIES: Final = (
+    (
+        "On-call reads production, masked:",
+        ("ada",),
+        (
+            "daypass request prod/shop --profile oncall-read --ticket INC-42 -r 'checkout is slow'",
+            "daypass query prod/shop 'select * from sales.customers limit 5'",
+        ),
+    ),
+    (
+        "A developer asks for more, and two others say yes (N is the request's number):",
+        ("dana", "samira", "ben"),
+        (
+            "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bounces",
+            "daypass --as dana approve N; daypass --as samira approve N",
+            "daypass --as ben query prod/shop 'select email, phone from sales.customers limit 5'",
+        ),
+    ),
+)
+
 
 def demo(
     customers: Customers = 200_000,
@@ -149,25 +169,14 @@ def _show(folder: Path, url: str, target: str) -> None:
     if shutil.which("daypass") is None:
         here = shlex.quote(str(Path(sys.executable).parent))
         say_next(f'export PATH={here}:"$PATH"')
-    log_in = "daypass login {} --email {}@example.com --password-stdin < {}"
-    say("On-call reads production, masked:")
-    say_code(
-        log_in.format(url, "ada", shlex.quote(str(password)))
-        + "\n"
-        + "daypass request prod/shop --profile oncall-read --ticket INC-42 -r 'checkout is slow'\n"
-        + "daypass query prod/shop 'select * from sales.customers limit 5'"
-    )
-    say("A developer asks for more, and two others say yes:")
-    say_code(
-        "\n".join(
-            log_in.format(url, name, shlex.quote(str(password)))
-            for name in ("dana", "samira", "ben")
-        )
-        + "\n"
-        + "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bounces\n"
-        + "daypass --as dana approve 2; daypass --as samira approve 2\n"
-        + "daypass --as ben query prod/shop 'select email, phone from sales.customers limit 5'"
-    )
+    for title, people, commands in _STORIES:
+        say(title)
+        for name in people:
+            say_code(
+                f"daypass login {url} --email {name}@example.com --password-stdin "
+                f"< {shlex.quote(str(password))}"
+            )
+        say_code("\n".join(commands))
 
 
 def _show_running(folder: Path, addresses: Mapping[str, str]) -> None:
