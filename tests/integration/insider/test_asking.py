@@ -1,5 +1,8 @@
 """What somebody with an account asks for to get at more than the grant gives."""
 
+import pytest
+
+from daypass.domain.errors import Invalid
 from daypass.domain.ids import GrantId
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import StatementClass
@@ -7,7 +10,7 @@ from daypass.domain.states import RequestState
 from daypass.operations.decide_request import decide_request
 from daypass.operations.run_query import run_query
 from daypass.store import requests
-from tests.world import World
+from tests.world import READ, World
 
 
 async def _granted(here: World, settings: dict[str, str]) -> GrantId:
@@ -21,7 +24,8 @@ async def _granted(here: World, settings: dict[str, str]) -> GrantId:
     await decide_request(here.ctx, await here.actor("samira"), filed.request_id, yes=True)
     async with here.ctx.store.connection() as connection:
         request = await requests.get_request(connection, filed.request_id)
-    assert request is not None and request.state == RequestState.APPROVED
+    assert request is not None
+    assert request.state == RequestState.APPROVED
     assert request.grant_id is not None
     return request.grant_id
 
@@ -47,3 +51,11 @@ async def test_no_default_of_a_database_makes_the_server_read_texts_differently(
         assert outcome.result.rows == (("\\; listen secret; select 666 --",),)
     finally:
         here.company.sql("alter database shop reset standard_conforming_strings")
+
+
+async def test_no_asked_filter_fails_for_rows_that_policy_hides(here: World) -> None:
+    asked = AskedScope(
+        READ, ("sales.products",), row_filters={"sales.products": "name like 'Gard\\'"}
+    )
+    with pytest.raises(Invalid, match="backslash"):
+        await here.ask("ada", asked=asked)

@@ -51,6 +51,8 @@ _EXPRESSIONS: Final = frozenset(
         "AEXPR_NOT_DISTINCT",
     }
 )
+_PATTERN_FORMS: Final = frozenset({"AEXPR_LIKE", "AEXPR_ILIKE"})
+_PATTERN_OPERATORS: Final = frozenset({"~~", "!~~", "~~*", "!~~*"})
 _BETWEEN: Final = frozenset({"BETWEEN", "NOT BETWEEN"})
 _LITERAL_TYPES: Final = frozenset(
     {"date", "timestamp", "timestamptz", "time", "interval", "text", "varchar", "bpchar"}
@@ -207,7 +209,24 @@ def _comparison(fields: Node) -> str | None:
     if names[0] not in _OPERATORS and names[0] not in _BETWEEN:
         return f"the operator {names[0]} is not allowed"
     left, right = child(fields, "lexpr"), child(fields, "rexpr")
-    return _operand(left) or _operand(right)
+    problem = _operand(left) or _operand(right)
+    if problem is None and (form in _PATTERN_FORMS or names[0] in _PATTERN_OPERATORS):
+        return _pattern(right)
+    return problem
+
+
+def _pattern(node: Node | None) -> str | None:
+    """Say why a pattern could fail for one row and not for another.
+
+    That would tell of rows that policy hides: both filters stand in one WHERE, in any order.
+    """
+    kind, fields = unwrap(node or {})
+    if kind == "TypeCast":
+        return _pattern(child(fields, "arg"))
+    text = child(fields, "sval") if kind == "A_Const" else None
+    if text is None:
+        return "a pattern is a literal"
+    return "a backslash is not allowed in a pattern" if "\\" in string(text, "sval") else None
 
 
 def _operand(node: Node | None) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from daypass.domain.catalog import Catalog, RelationName
-from daypass.domain.errors import Invalid
+from daypass.domain.errors import Error, Invalid
 from daypass.domain.exposure import Exposure
 from daypass.domain.ids import ScopeHash
 from daypass.domain.statement_class import StatementClass
@@ -27,6 +27,7 @@ from daypass.engines.postgres.admin_rights import check_admin
 from daypass.engines.postgres.apply import apply
 from daypass.engines.postgres.catalog import read_catalog
 from daypass.engines.postgres.dial import Dialler, session_settings
+from daypass.engines.postgres.elsewhere import require_closed_elsewhere
 from daypass.engines.postgres.inventory import databases, inventory
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.remove import remove_scope
@@ -117,7 +118,8 @@ class PostgresTarget:
     async def issue_credential(self, plan: Plan, spec: SessionSpec) -> DirectCredential:
         """Make an account that keeps its login until the deadline, for a client of its own.
 
-        Raises `Invalid` for a plan with anything only the gateway can keep or end.
+        Raises `Invalid` for a plan with anything only the gateway can keep or end, and `Conflict`
+        where the login would show something in another database.
         """
         own = own_plan(plan)
         kept_by_gateway = own.timed_by_gateway | (
@@ -129,6 +131,7 @@ class PostgresTarget:
                 + ", ".join(sorted(each.value for each in kept_by_gateway)),
                 code="not_direct",
             )
+        await require_closed_elsewhere(self._admin, own.database)
         password = await self._dialler.make_account(
             own, spec, await self._clock_offset(), direct=True
         )
@@ -172,15 +175,19 @@ class PostgresTarget:
         return await self.clock_offset()
 
     async def _type_names(self, database: str, oids: Sequence[int]) -> dict[int, str]:
-        rows = await self._admin.work(
-            database,
-            lambda c: c.run(
-                "read type names",
-                "select t.oid::bigint, format_type(t.oid, null) from pg_type as t"
-                " where t.oid = any (%s::bigint[]::oid[])",
-                (list(oids),),
-            ),
-        )
+        try:
+            rows = await self._admin.work(
+                database,
+                lambda c: c.run(
+                    "read type names",
+                    "select t.oid::bigint, format_type(t.oid, null) from pg_type as t"
+                    " where t.oid = any (%s::bigint[]::oid[])",
+                    (list(oids),),
+                ),
+            )
+        except Error:
+            # The statement has run; its result is not lost for want of a name.
+            return {}
         return {oid: str(name) for oid, name in rows if isinstance(oid, int)}
 
 

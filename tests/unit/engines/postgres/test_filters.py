@@ -75,6 +75,12 @@ def test_plain_comparisons_pass(text: str) -> None:
         "a collate \"C\" = 'x'",
         "(a, b) = ('x', 'y')",
         "a = 'x'::custom.type",
+        # The server objects to these row by row: an error would tell of rows that policy hides.
+        "a like 'Smit\\'",
+        "a not ilike 'Smit\\'",
+        "a ~~ 'Smit\\'::text",
+        "a like any ('{Smit\\\\}')",
+        "a like b",
     ],
 )
 def test_narrowing_says_nothing_more(text: str) -> None:
