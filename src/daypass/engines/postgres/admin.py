@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, LiteralString, TypeVar
 
 import psycopg
@@ -24,6 +25,7 @@ OnStep = Callable[[str], None]
 
 MAX_CONNECTIONS: Final = 8
 CONNECT_TIMEOUT_S: Final = 10
+IDLE_KEPT_S: Final = 60.0
 FIRST_WITH_MEMBERSHIP_OPTIONS: Final = 160000
 
 # Short: who waits for a strong lock makes everybody behind it wait as well. Steps are repeated.
@@ -91,6 +93,15 @@ class AdminConnection:
         await self.run(f"{what}: commit", "commit")
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A connection nobody uses, and since when."""
+
+    database: str
+    connection: AdminConnection
+    since: float
+
+
 class Admin:
     """The admin connections of an instance, at most MAX_CONNECTIONS, kept for their database.
 
@@ -102,7 +113,8 @@ class Admin:
         self.database = address.admin_database or "postgres"
         self._on_step = on_step
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._idle: list[tuple[str, AdminConnection]] = []
+        self._idle: list[_Idle] = []
+        self._in_use = 0
         self._closed = False
 
     async def work(
@@ -144,7 +156,12 @@ class Admin:
     @contextlib.asynccontextmanager
     async def _connection(self, database: str) -> AsyncIterator[AdminConnection]:
         async with self._turns:
-            connection = await self._take(database)
+            self._in_use += 1
+            try:
+                connection = await self._take(database)
+            except BaseException:
+                self._in_use -= 1
+                raise
             try:
                 yield connection
             except psycopg.Error:
@@ -158,31 +175,33 @@ class Admin:
                 await connection.raw.close()
                 raise
             finally:
+                self._in_use -= 1
                 await self._put_back(database, connection)
 
     async def _take(self, database: str) -> AdminConnection:
-        for index, (name, connection) in enumerate(self._idle):
-            if name == database:
-                del self._idle[index]
-                return connection
-        if len(self._idle) >= MAX_CONNECTIONS:
+        for index in reversed(range(len(self._idle))):
+            if self._idle[index].database == database:
+                return self._idle.pop(index).connection
+        if self._in_use + len(self._idle) > MAX_CONNECTIONS:
             # Make room for another database's.
-            _, oldest = self._idle.pop(0)
-            await oldest.raw.close()
+            await self._idle.pop(0).connection.raw.close()
         return await self._connect(database)
 
     async def _put_back(self, database: str, connection: AdminConnection) -> None:
         idle = connection.raw.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        now = time.monotonic()
         if self._closed or connection.raw.closed or not idle:
             await connection.raw.close()
         else:
-            self._idle.append((database, connection))
+            self._idle.append(_Idle(database, connection, now))
+        while len(self._idle) > 1 and self._idle[0].since < now - IDLE_KEPT_S:
+            await self._idle.pop(0).connection.raw.close()
 
     async def _drop_idle(self, database: str | None) -> None:
-        dropped = [each for each in self._idle if database in (None, each[0])]
+        dropped = [each for each in self._idle if database in (None, each.database)]
         self._idle = [each for each in self._idle if each not in dropped]
-        for _, connection in dropped:
-            await connection.raw.close()
+        for each in dropped:
+            await each.connection.raw.close()
 
     async def _connect(self, database: str) -> AdminConnection:
         if self._closed:

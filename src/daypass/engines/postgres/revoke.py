@@ -78,7 +78,13 @@ class Revoker:
         Raises `Unavailable` when the target does not answer.
         """
         wanted = tuple(dict.fromkeys(accounts))
-        reports = await asyncio.gather(*(self._close(each) for each in wanted))
+        # All of them end before the first error is raised, so that nothing goes on behind it.
+        done = await asyncio.gather(*(self._close(each) for each in wanted), return_exceptions=True)
+        reports: list[_Report] = []
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+            reports.append(each)
         closed = [each.closed_at for each in reports if each.closed_at is not None]
         removed = [each.removed_at for each in reports if each.removed_at is not None]
         now = datetime.now(UTC)

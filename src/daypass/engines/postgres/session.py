@@ -23,6 +23,7 @@ TypeNames = Callable[[Sequence[int]], Awaitable[dict[int, str]]]
 
 _ENDED = "08003"
 _CANCELLED = "57014"
+_UNTRANSLATABLE = "22021"
 
 
 class PostgresSession:
@@ -71,6 +72,9 @@ class PostgresSession:
         end, at most CANCEL_TIMEOUT_S; past `timeout_s` that is done here.
         """
         started = time.monotonic()
+        if not _sendable(statement, parameters):
+            # libpq would send the text up to a NUL, and nobody would have looked at the rest.
+            return StatementResult(sqlstate=_UNTRANSLATABLE, error="a text with a NUL or surrogate")
         async with self._turn:
             self._notices.clear()
             reader = _Reader(self._connection.pgconn, max_rows, max_bytes)
@@ -269,6 +273,11 @@ class _Reader:
         self.hint = field(pq.DiagnosticField.MESSAGE_HINT)
         position = field(pq.DiagnosticField.STATEMENT_POSITION)
         self.position = int(position) if position.isdecimal() else None
+
+
+def _sendable(statement: str, parameters: Sequence[str | None]) -> bool:
+    texts = [statement, *(each for each in parameters if each is not None)]
+    return not any("\0" in each or any("\ud800" <= c <= "\udfff" for c in each) for each in texts)
 
 
 def _text(value: bytes | None) -> str | None:
