@@ -48,7 +48,7 @@ _STORIES: Final = (
         "A developer asks for more, and two others say yes (N is the request's number):",
         ("dana", "samira", "ben"),
         (
-            "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bounces",
+            "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bug",
             "daypass --as dana approve N; daypass --as samira approve N",
             "daypass --as ben query prod/shop 'select email, phone from sales.customers limit 5'",
         ),
