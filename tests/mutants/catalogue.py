@@ -190,20 +190,18 @@ MUTANTS: Final = (
         STORY + "test_races.py::test_an_approval_that_waited_past_the_expiry_comes_too_late",
     ),
     Mutant(
-        "policy changes that do not wait for decisions",
+        "decisions that do not hold the policy",
         "src/daypass/store/policies.py",
-        'await tx.execute("select version from policy_head for update")',
-        'await tx.execute("select version from policy_head")',
-        STORY
-        + "test_races.py::test_a_policy_change_waits_for_an_approval_and_decides_what_is_left",
+        '_HEAD + "for share of h"',
+        "_HEAD",
+        STORY + "test_races.py::test_a_policy_change_misses_no_request_that_is_being_filed",
     ),
     Mutant(
         "approvers who have left",
         "src/daypass/policy/approvals.py",
         "    return (\n        person.active\n        and person.kind",
         "    return (\n        True\n        and person.kind",
-        STORY
-        + "test_races.py::test_an_approver_who_leaves_meanwhile_counts_only_if_they_were_first",
+        "tests/unit/policy/test_approvals.py",
     ),
     Mutant(
         "rules that cannot be evaluated passed over",
@@ -224,7 +222,7 @@ MUTANTS: Final = (
         OPS + "reconcile_instance.py",
         "    if orphans:\n        await target.close(orphans)\n",
         "",
-        "tests/kills -k now_and_then",
+        STORY + "test_reconcile.py",
     ),
     Mutant(
         "statements that run unrecorded",

@@ -207,6 +207,24 @@ async def test_a_policy_change_waits_for_an_approval_and_decides_what_is_left(
             assert (state, made) == ("approved", 1)
 
 
+async def test_a_policy_change_misses_no_request_that_is_being_filed(here: World) -> None:
+    robin = await here.actor("robin")
+    changed = policy_files()
+    changed["policy.yaml"] += "\n# as before\n"
+    lock = "select from database where id = %s for update"
+    async with Held(here, lock, here.shop) as held:
+        # It has read the policy and waits to be written down; the change must wait for it.
+        asking = asyncio.create_task(here.ask("ben", "sales.orders"))
+        await held.waiting(1)
+        applying = asyncio.create_task(apply_policy(here.ctx, robin, changed))
+        await held.waiting(2)
+    filed, applied = await asking, await applying
+    rows = await here.rows(
+        "select policy_version = %s from request where id = %s", applied.version, filed.request_id
+    )
+    assert rows == [(True,)]
+
+
 async def test_an_approver_who_leaves_meanwhile_counts_only_if_they_were_first(
     here: World,
 ) -> None:
