@@ -93,6 +93,8 @@ def plant(company: CompanyServer) -> Values:
     """Plant recognisable rows and copy the shop, before anybody is connected; return all values."""
     for statement in _PLANTED:
         company.sql(statement)
+    # Else no direct credential is handed out: the other database shows everybody something.
+    company.sql("revoke connect on database metrics from public", "postgres")
     values = read_values(company.cluster.conninfo("shop"))
     company.sql(f"create database {COPY} template shop owner {OWNER}", "postgres")
     return values

@@ -373,10 +373,9 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "another database with the same account",
         Again("select user_email, visitor_ip from public.page_views limit 20", database="metrics"),
-        expect="documented",
+        expect="refused",
         control="none",
-        why="a credential handed out signs in to every database PUBLIC may connect to; sees what"
-        " PUBLIC sees",
+        why="a credential is handed out only where other databases are closed to PUBLIC",
     ),
     attack(
         "the server's own databases",
