@@ -182,6 +182,8 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 lifespan="on",
                 timeout_graceful_shutdown=_STOP_S,
                 server_header=False,
+                # Without a proxy in front, who calls could say any address for its own.
+                proxy_headers=bool(settings.api.public_url),
             )
         )
         async with asyncio.TaskGroup() as group:

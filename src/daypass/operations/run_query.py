@@ -33,6 +33,8 @@ _MAX_BYTES = 16 * 2**20
 _TIMEOUT_S = 60.0
 _MAX_TEXT = 256 * 2**10
 """All of a text is on record, so none is longer than an entry may be."""
+_SHORT_TEXT = 4096
+"""Longer ones are read in a thread: they can take seconds, in which nobody would be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ async def run_query(
         content = {"database": database, **_content(text, parameters)}
         await _record_denied(ctx, actor, None, content, error.detail_code, error.message)
         raise
-    candidate, prepared = _choose(ctx, candidates, text)
+    if len(text) <= _SHORT_TEXT:
+        candidate, prepared = _choose(ctx, candidates, text)
+    else:
+        candidate, prepared = await asyncio.to_thread(_choose, ctx, candidates, text)
     content = _content(text, parameters, prepared.statements)
     if prepared.verdict is Verdict.DENY:
         denied = _denied(database, prepared)

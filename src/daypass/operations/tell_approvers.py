@@ -71,12 +71,14 @@ async def tell_approvers(
     """Tell the approvers of one step; the next ones hear when it is their turn."""
     classes = ", ".join(sorted(c.value for c in request.asked.classes))
     what = request.asked.native_role or ", ".join(request.asked.relations)
+    # Names are what people call themselves; the address is who they are.
+    who = f"{request.requester_name} ({request.requester})"
     await tell_people(
         tx,
         "request.waits",
         await approvers_of(tx, request, steps[position].approvers),
-        subject=f"{request.requester_name} asks for {facts.path}",
-        text=f"{request.requester_name} asks to {classes} {what} on {facts.path} for "
+        subject=f"{who} asks for {facts.path}",
+        text=f"{who} asks to {classes} {what} on {facts.path} for "
         f'{format_duration(request.duration)}: "{request.reason}". '
         f"Decide with: daypass approve {request.id}, or daypass deny {request.id}.",
         facts={

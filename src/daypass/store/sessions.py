@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from daypass.domain.errors import Conflict
 from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId
 from daypass.domain.states import SessionState
-from daypass.store.database import Tx
+from daypass.store.database import Tx, lock_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,13 @@ _INSERT = """
 """
 
 
+_MOST = {"query": 10, "direct": 4}
+"""How many sessions of a kind one principal has open on an instance at a time.
+
+Its connections are the customer's own: one caller must not take them all.
+"""
+
+
 def already_issued(grant_id: GrantId) -> Conflict:
     """Return the error of whoever asks for a grant's direct credential once more."""
     return Conflict(
@@ -83,8 +90,9 @@ async def insert_session(
 ) -> tuple[SessionId, str]:
     """Note a session that is about to be opened; return its number and its account's name.
 
-    Raises `Conflict` for a second direct credential of a grant.
+    Raises `Conflict` for a second direct credential of a grant, and for too many at a time.
     """
+    await _require_room(tx, grant_id, kind)
     try:
         cursor = await tx.execute(
             _INSERT,
@@ -105,6 +113,41 @@ async def insert_session(
     if row is None:
         raise RuntimeError("insert … returning returned no row")
     return SessionId(row[0]), row[1]
+
+
+async def _require_room(tx: Tx, grant_id: GrantId, kind: str) -> None:
+    most = _MOST.get(kind)
+    if most is None:
+        return
+    grant = await tx.execute(
+        """
+        select g.principal_id, d.instance_id
+        from access_grant g join database d on d.id = g.database_id where g.id = %s
+        """,
+        (grant_id,),
+    )
+    row = await grant.fetchone()
+    if row is None:
+        return
+    # Until the transaction ends: two at once would both be the last there is room for.
+    await tx.execute("select pg_advisory_xact_lock(%s)", (lock_key("sessions of", *row),))
+    counted = await tx.execute(
+        """
+        select count(*) from session s
+        join access_grant g on g.id = s.grant_id
+        join database d on d.id = g.database_id
+        where s.state <> 'closed' and s.state <> 'closing' and s.kind = %s
+          and g.principal_id = %s and d.instance_id = %s
+        """,
+        (kind, *row),
+    )
+    found = await counted.fetchone()
+    if found is not None and found[0] >= most:
+        raise Conflict(
+            f"you have {most} sessions open there, and no more at a time",
+            next_step="wait until one of them ends",
+            code="too_many_sessions",
+        )
 
 
 async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> datetime | None:
