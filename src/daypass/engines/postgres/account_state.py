@@ -1,7 +1,8 @@
-"""One look at all there may be of an account on its instance."""
+"""One look at all there may be of accounts on their instance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,14 +11,20 @@ from daypass.engines.postgres.marks import Mark, read_mark
 
 # `prepared` are (gid, database, owner): until 15 a session can also act as its scope's role.
 # `databases` is where it owns or was granted anything; the empty one stands for objects shared by
-# all. The next are memberships it gave to others.
+# all. The next are memberships it gave to others. Views made by functions are read once for all.
 _LOOK: Final = """
-select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
+with activity as materialized (
+  select a.usesysid, a.pid from pg_stat_activity as a where a.usesysid is not null
+), transactions as materialized (
+  select p.gid, p.database, p.owner from pg_prepared_xacts as p
+)
+select r.rolname, r.oid::bigint, r.rolcanlogin,
+  coalesce(r.rolvaliduntil <= 'epoch'::timestamptz, false),
   shobj_description(r.oid, 'pg_authid'),
-  array(select a.pid from pg_stat_activity as a where a.usesysid = r.oid order by 1),
+  array(select a.pid from activity as a where a.usesysid = r.oid order by 1),
   array(select distinct s.rolname::text from pg_auth_members as m
     join pg_roles as s on s.oid = m.roleid where m.member = r.oid order by 1),
-  array(select array[p.gid, p.database::text, p.owner::text] from pg_prepared_xacts as p
+  array(select array[p.gid, p.database::text, p.owner::text] from transactions as p
     where p.owner = r.rolname or p.owner in (
       select s.rolname from pg_auth_members as m join pg_roles as s on s.oid = m.roleid
       where m.member = r.oid and starts_with(s.rolname, 'dp_s_')
@@ -29,7 +36,7 @@ select r.oid::bigint, r.rolcanlogin, coalesce(r.rolvaliduntil <= 'epoch'::timest
     join pg_roles as s on s.oid = m.roleid join pg_roles as o on o.oid = m.member
     where m.grantor = r.oid order by 1),
   pg_has_role(current_user, r.oid, 'usage')
-from pg_roles as r where r.rolname = %s
+from pg_roles as r where r.rolname = any (%s)
 """
 
 
@@ -77,11 +84,18 @@ class Seen:
 
 async def look_at(connection: AdminConnection, account: str) -> Seen | None:
     """Look at an account; None when there is no such role."""
-    rows = await connection.run("look", _LOOK, (account,))
-    if not rows:
-        return None
-    [(oid, can_login, expired, comment, backends, memberships, prepared, databases, *more)] = rows
-    [granted, usable] = more
+    return (await look_at_all(connection, [account])).get(account)
+
+
+async def look_at_all(connection: AdminConnection, accounts: Sequence[str]) -> dict[str, Seen]:
+    """Look at accounts in one moment; those of which there is no role are left out."""
+    rows = await connection.run("look", _LOOK, (list(accounts),))
+    return {str(name): _seen(facts) for name, *facts in rows}
+
+
+def _seen(facts: Sequence[object]) -> Seen:
+    oid, can_login, expired, comment, backends, memberships, prepared, databases, *more = facts
+    granted, usable = more
     return Seen(
         oid=integer(oid),
         can_login=bool(can_login),

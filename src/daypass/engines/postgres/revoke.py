@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -16,53 +16,24 @@ from psycopg import sql
 from daypass.domain.errors import Error
 from daypass.engines.contract import Closure
 from daypass.engines.postgres import names
+from daypass.engines.postgres.account_report import (
+    DEPENDED_ON,
+    GONE,
+    HELD,
+    Report,
+    prove,
+    revocations,
+)
 from daypass.engines.postgres.account_state import Seen, integer, look_at
 from daypass.engines.postgres.accounts import roll_back, terminate
 from daypass.engines.postgres.admin import Admin, AdminConnection
+from daypass.engines.postgres.sweep import sweep
 
 BUDGET_S: Final = 10.0
 TURN_S: Final = 0.5
 """How long one account may keep an admin connection before others get it."""
+_WORTH_A_SWEEP: Final = 3
 _PAUSES_S: Final = (0.0, 0.002, 0.005, 0.01, 0.02)
-_HELD: Final = ("55P03", "40P01", "XX000")
-_DEPENDED_ON: Final = "2BP01"
-_GONE: Final = "42704"
-
-_LEFT: Final = """
-select
-  (select count(*) from pg_roles as r where r.oid = %(oid)s or r.rolname = %(name)s),
-  (select count(*) from pg_stat_activity as a where a.usesysid = %(oid)s),
-  (select count(*) from pg_auth_members as m where %(oid)s in (m.member, m.roleid, m.grantor)),
-  (select count(*) from pg_prepared_xacts as p where p.owner = %(name)s),
-  (select count(*) from pg_shdepend as s
-    where s.refclassid = 'pg_authid'::regclass and s.refobjid = %(oid)s)
-"""
-_PROBES: Final = (
-    "no role of the name",
-    "no backend of the role",
-    "no membership in, of or granted by the role",
-    "no prepared transaction of the role",
-    "no object owned by and no privilege of the role, in any database",
-)
-
-
-@dataclass(slots=True)
-class _Report:
-    """What is known of one account's closing so far."""
-
-    account: str
-    oid: int = 0
-    closed_at: datetime | None = None
-    removed_at: datetime | None = None
-    terminated: set[int] = field(default_factory=set)
-    rolled_back: int = 0
-    dropped: int = 0
-    probes: tuple[str, ...] = ()
-    missing: list[str] = field(default_factory=list)
-    until: float = 0.0
-    revoked: bool = False
-    taken_back: bool = False
-    done: bool = False
 
 
 class Revoker:
@@ -70,6 +41,8 @@ class Revoker:
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
+        self._turn = asyncio.Lock()
+        self._waiting: list[Report] = []
 
     async def close(self, accounts: Sequence[str]) -> Closure:
         """Close accounts, as many at a time as there are admin connections; see the contract.
@@ -78,13 +51,13 @@ class Revoker:
         Raises `Unavailable` when the target does not answer.
         """
         wanted = tuple(dict.fromkeys(accounts))
+        reports = [Report(each) for each in wanted]
+        await self._sweep(reports)
         # All of them end before the first error is raised, so that nothing goes on behind it.
-        done = await asyncio.gather(*(self._close(each) for each in wanted), return_exceptions=True)
-        reports: list[_Report] = []
-        for each in done:
-            if isinstance(each, BaseException):
-                raise each
-            reports.append(each)
+        ends = await asyncio.gather(*map(self._close, reports), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
         closed = [each.closed_at for each in reports if each.closed_at is not None]
         removed = [each.removed_at for each in reports if each.removed_at is not None]
         now = datetime.now(UTC)
@@ -99,11 +72,27 @@ class Revoker:
             missing=tuple(text for each in reports for text in each.missing),
         )
 
-    async def _close(self, account: str) -> _Report:
-        report = _Report(account)
+    async def _sweep(self, reports: Sequence[Report]) -> None:
+        """Close what does not resist together with what others want closed at this moment."""
+        self._waiting += [each for each in reports if names.is_account(each.account)]
+        # Hundreds of grants that end by one deadline are as many calls; here they meet.
+        await asyncio.sleep(0)
+        async with self._turn:
+            together, self._waiting = self._waiting, []
+            if len(together) < _WORTH_A_SWEEP:
+                return
+            with contextlib.suppress(Error):
+                # What it leaves is closed one by one, and there errors are the caller's.
+                await self._admin.work(
+                    self._admin.database,
+                    partial(sweep, reports=together, installation=self._admin.address.installation),
+                )
+
+    async def _close(self, report: Report) -> None:
+        account = report.account
         if not names.is_account(account):
             report.missing.append(f"{account} is no name of a session's account: left alone")
-            return report
+            return
         while not report.done:
             # Steps in other databases come outside of it: who holds one admin connection must not
             # wait for another.
@@ -118,9 +107,8 @@ class Revoker:
                 break
             await self._clear_databases(seen, report)
             await asyncio.sleep(_PAUSES_S[1])
-        return report
 
-    async def _climb(self, connection: AdminConnection, report: _Report) -> Seen | None:
+    async def _climb(self, connection: AdminConnection, report: Report) -> Seen | None:
         """Go as far as one connection gets; return what is to be done in other databases first."""
         # Counted from here: hundreds may wait for a connection before it is their turn.
         report.until = report.until or time.monotonic() + BUDGET_S
@@ -129,7 +117,7 @@ class Revoker:
         while True:
             seen = await look_at(connection, report.account)
             if seen is None:
-                await _prove(connection, report)
+                await prove(connection, [report])
                 return None
             report.oid = seen.oid
             if seen.mark is None or seen.mark.installation != self._admin.address.installation:
@@ -159,7 +147,7 @@ class Revoker:
             else:
                 await _drop(connection, seen, report)
 
-    async def _clear_databases(self, seen: Seen, report: _Report) -> None:
+    async def _clear_databases(self, seen: Seen, report: Report) -> None:
         """Roll back and disown in each database what an account left there."""
         for gid, database, owner in seen.prepared:
             report.rolled_back += await self._elsewhere(
@@ -185,7 +173,7 @@ class Revoker:
             return 0
 
 
-async def _shut(connection: AdminConnection, seen: Seen, report: _Report) -> bool:
+async def _shut(connection: AdminConnection, seen: Seen, report: Report) -> bool:
     """End backends, login and memberships; return whether a lock on the role was in the way."""
     account = sql.Identifier(report.account)
     if not seen.usable:
@@ -207,32 +195,19 @@ async def _shut(connection: AdminConnection, seen: Seen, report: _Report) -> boo
                         account
                     ),
                     # The membership tells which transactions prepared as the scope are its own.
-                    *(() if seen.prepared else _revocations(seen, account)),
+                    *(() if seen.prepared else revocations(seen, account)),
                 ]
             ),
         )
     except psycopg.Error as error:
-        if error.sqlstate in _HELD:
+        if error.sqlstate in HELD:
             return True
         raise
     report.revoked = not seen.prepared
     return False
 
 
-def _revocations(seen: Seen, account: sql.Identifier) -> list[sql.Composable]:
-    """Return the revocation of each membership in a scope.
-
-    One that somebody else gave, in a role of the customer's, the admin may not even be allowed to
-    revoke; those end with the account, whoever gave them.
-    """
-    return [
-        sql.SQL("revoke {} from {}").format(sql.Identifier(role), account)
-        for role in seen.memberships
-        if names.scope_of_role(role) is not None
-    ]
-
-
-async def _take_back(connection: AdminConnection, seen: Seen, report: _Report) -> None:
+async def _take_back(connection: AdminConnection, seen: Seen, report: Report) -> None:
     """Revoke the memberships an account gave to others.
 
     From 16 `drop owned` does; until 15 they would stay, with a grantor that is no more.
@@ -278,7 +253,7 @@ async def _give(connection: AdminConnection, account: sql.Identifier, heir: sql.
     )
 
 
-async def _drop(connection: AdminConnection, seen: Seen, report: _Report) -> bool:
+async def _drop(connection: AdminConnection, seen: Seen, report: Report) -> bool:
     """Revoke and drop in one commit; return whether that went well.
 
     The role's memberships by any grantor go with it.
@@ -288,25 +263,12 @@ async def _drop(connection: AdminConnection, seen: Seen, report: _Report) -> boo
         await connection.run(
             "drop account",
             sql.SQL("; ").join(
-                [*_revocations(seen, account), sql.SQL("drop role {}").format(account)]
+                [*revocations(seen, account), sql.SQL("drop role {}").format(account)]
             ),
         )
     except psycopg.Error as error:
         # What has come in between is seen by the next look.
-        if error.sqlstate in (*_HELD, _DEPENDED_ON, _GONE):
+        if error.sqlstate in (*HELD, DEPENDED_ON, GONE):
             return False
         raise
     return True
-
-
-async def _prove(connection: AdminConnection, report: _Report) -> None:
-    """Look for anything that is left, by the name and by the oid the role had."""
-    [counts] = await connection.run("probe", _LEFT, {"oid": report.oid, "name": report.account})
-    report.done = True
-    left = [what for what, count in zip(_PROBES, counts, strict=True) if count]
-    if left:
-        report.missing += [f"{report.account}: not so: {what}" for what in left]
-        return
-    report.removed_at = datetime.now(UTC)
-    report.closed_at = report.closed_at or report.removed_at
-    report.probes = tuple(f"{report.account}: {what}" for what in _PROBES)
