@@ -56,7 +56,8 @@ class ApiSettings(_Section):
     public_url: str = Field(
         default="",
         description="Address that people use, where a proxy stands in front. With `https://`"
-        " cookies are sent over TLS alone. Else made of host and port.",
+        " cookies are sent over TLS alone, and the proxy's `X-Forwarded-For` is believed. Else made"
+        " of host and port.",
     )
 
 
