@@ -227,8 +227,8 @@ MUTANTS: Final = (
     Mutant(
         "statements that run unrecorded",
         OPS + "run_query.py",
-        "            number = await entries.append(tx, started)\n",
-        "            number = 0\n",
+        "        number = await entries.append(tx, started)\n",
+        "        number = EntryId(0)\n",
         STORY + "test_sessions.py",
     ),
     Mutant(

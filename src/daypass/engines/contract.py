@@ -181,13 +181,28 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountSeen:
+    """What an account can do now: `deadline` is by the target's clock, None for never.
+
+    `scopes` are those it is a member of; `excess` says in words what it has that no account is
+    ever given.
+    """
+
+    can_login: bool
+    deadline: datetime | None
+    scopes: frozenset[ScopeHash]
+    excess: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """What of this Daypass exists on a target now: accounts, scopes, and backends per account."""
 
-    accounts: frozenset[str]
+    accounts: Mapping[str, AccountSeen]
     scopes: frozenset[tuple[str, ScopeHash]]
     """(database, hash) of every scope with anything left of it."""
     backends: Mapping[str, tuple[int, ...]]
+    """The server's number of each connection; what works for one in parallel is not another."""
     strangers: tuple[str, ...] = ()
     """Things named like ours that are not: shown, never touched."""
 

@@ -48,6 +48,7 @@ async def run_jobs(
     """Run until cancelled; work begun is finished within a few seconds, or taken up again later."""
     moments = Waker()
     messages = {name: Waker() for name in CHANNELS}
+    known_to_lack: set[str] = set()
     app = worker_app(ctx.store.conninfo)
     register_tasks(app, ctx)
 
@@ -60,7 +61,8 @@ async def run_jobs(
 
     async def send(name: str) -> float | None:
         sent = await send_messages(ctx, name, channels.get(name))
-        if sent.failed or sent.given_up:
+        if (sent.failed or sent.given_up) and (name in channels or name not in known_to_lack):
+            known_to_lack.add(name)
             _log.warning(
                 "messages_not_sent",
                 channel=name,

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import Decision, Outcome, Reason
-from daypass.domain.errors import Denied, Unavailable
+from daypass.domain.errors import Conflict, Denied, Unavailable
 from daypass.domain.ids import DatabaseId, GrantId, ScopeHash
 from daypass.operations.context import Context
 from daypass.operations.open_target import open_target
-from daypass.operations.plan_grant import GrantPlan
+from daypass.operations.plan_grant import GrantPlan, plan_grant
 from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, plans
 from daypass.store.jobs import Task, enqueue
 
 
 async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
-    """Write down that a grant stands for a scope, before anything of it is made."""
+    """Write down that a grant stands for a scope, before anything of it is made.
+
+    Raises `Conflict` when it stands for another by now.
+    """
     async with ctx.store.transaction() as tx:
         grant = await grants.lock_grant(tx, grant_id)
         if grant is None or grant.scope_hash == found.plan.scope_hash:
             return
+        # Worked out again under the lock: whoever was slow must not put back the scope that a
+        # change of policy, tags or people has just replaced. What changes from here on is followed
+        # by a recompilation that waits for this lock.
+        now_found = await plan_grant(ctx, tx, grant)
+        if now_found.plan.scope_hash != found.plan.scope_hash:
+            raise scope_changed()
         await plans.note_plan(
             tx,
             found.facts.id,
@@ -52,6 +61,15 @@ async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
                 database_id=grant.database_id,
                 scope_hash=grant.scope_hash,
             )
+
+
+def scope_changed() -> Conflict:
+    """Return the error of whoever comes with a scope that is no longer the grant's."""
+    return Conflict(
+        "the policy or the catalog changed while the session was being opened",
+        next_step="try again",
+        code="scope_changed",
+    )
 
 
 async def ensure_applied(ctx: Context, found: GrantPlan) -> None:

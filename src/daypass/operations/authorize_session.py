@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import Decision, Outcome, Reason
-from daypass.domain.errors import Conflict, Denied, NotFound
+from daypass.domain.errors import Denied, NotFound
 from daypass.domain.ids import GrantId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.states import GrantState
-from daypass.operations.apply_scope import ensure_applied, note_scope
+from daypass.operations.apply_scope import ensure_applied, note_scope, scope_changed
 from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import find_database
 from daypass.operations.plan_grant import GrantPlan, plan_grants
@@ -56,9 +56,10 @@ async def find_candidates(
     return tuple(sorted(found, key=_breadth))
 
 
-def _breadth(candidate: Candidate) -> tuple[bool, int, int, int, int]:
+def _breadth(candidate: Candidate) -> tuple[bool, bool, int, int, int, int]:
     scope = candidate.found.scope
     return (
+        bool(candidate.found.plan.blocked),
         scope.native_role is not None,
         len(scope.relations),
         len(scope.classes),
@@ -92,11 +93,7 @@ async def authorize_session(
         ):
             raise no_grant(candidate.grant.database, candidate.grant.id)
         if grant.scope_hash != found.plan.scope_hash:
-            raise Conflict(
-                "the policy or the catalog changed while the session was being opened",
-                next_step="try again",
-                code="scope_changed",
-            )
+            raise scope_changed()
         session_id, account = await sessions.insert_session(
             tx,
             grant_id=grant.id,

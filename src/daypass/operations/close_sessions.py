@@ -84,7 +84,7 @@ async def close_sessions_of(
             connection, grant_id=grant_id, states=sessions.UNCLOSED, limit=None
         )
     found = tuple(s for s in found if scope_hash_not is None or s.scope_hash != scope_hash_not)
-    return await _close_all(ctx, found, reason)
+    return await close_found(ctx, found, reason)
 
 
 async def close_session(
@@ -95,7 +95,7 @@ async def close_session(
         found = await sessions.get_session(connection, session_id)
     if found is None or found.state == SessionState.CLOSED:
         return 0
-    return await _close_all(ctx, (found,), found.close_reason or reason)
+    return await close_found(ctx, (found,), found.close_reason or reason)
 
 
 async def close_abandoned(
@@ -104,10 +104,11 @@ async def close_abandoned(
     """End sessions whose process is gone, of one instance or of all; return how many there were."""
     async with ctx.store.connection() as connection:
         found = await sessions.list_abandoned(connection, silent_s, instance_id)
-    return await _close_all(ctx, found, "its process is gone")
+    return await close_found(ctx, found, "its process is gone")
 
 
-async def _close_all(ctx: Context, found: Sequence[SessionRow], reason: str) -> int:
+async def close_found(ctx: Context, found: Sequence[SessionRow], reason: str) -> int:
+    """End sessions of whatever instances; return how many there were."""
     by_instance: dict[InstanceId, list[SessionRow]] = {}
     for session in found:
         by_instance.setdefault(session.instance_id, []).append(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from daypass.audit.entry import Entry, canonical, digest
+from daypass.audit.entry import Entry, EntryKind, canonical, digest
 from daypass.domain.ids import EntryId
 from daypass.store.database import Tx, now
 
@@ -35,39 +36,51 @@ class StoredEntry:
     digest: bytes
 
 
-async def append(tx: Tx, entry: Entry) -> EntryId:
-    """Append one entry; it becomes true with the transaction."""
-    at = await now(tx)
-    text = canonical(entry, at)
-    cursor = await tx.execute(
-        """
-        insert into entry (
-          at, kind, actor_id, on_behalf_of, address, application, database_id, request_id,
-          grant_id, session_id, rule, content, canonical, digest
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-        returning id
-        """,
-        (
-            at,
-            entry.kind.value,
-            entry.actor_id,
-            entry.on_behalf_of,
-            entry.address,
-            entry.application,
-            entry.database_id,
-            entry.request_id,
-            entry.grant_id,
-            entry.session_id,
-            entry.rule,
-            Jsonb(dict(entry.content)),
-            text,
-            digest(text),
-        ),
-    )
+_INSERT = """
+    insert into entry (
+      at, kind, actor_id, on_behalf_of, address, application, database_id, request_id,
+      grant_id, session_id, rule, content, canonical, digest
+    ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+async def append(tx: Tx, entry: Entry, *, at: datetime | None = None) -> EntryId:
+    """Append one entry; it becomes true with the transaction.
+
+    `at` is the store's clock, where the caller has read it since it took its locks.
+    """
+    cursor = await tx.execute(_INSERT + "returning id", _values(entry, at or await now(tx)))
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("insert … returning returned no row")
     return EntryId(row[0])
+
+
+async def append_all(tx: Tx, new: Sequence[Entry]) -> None:
+    """Append entries of one moment in one go."""
+    at = await now(tx)
+    async with tx.cursor() as cursor:
+        await cursor.executemany(_INSERT, [_values(entry, at) for entry in new])
+
+
+def _values(entry: Entry, at: datetime) -> tuple[object, ...]:
+    text = canonical(entry, at)
+    return (
+        at,
+        entry.kind.value,
+        entry.actor_id,
+        entry.on_behalf_of,
+        entry.address,
+        entry.application,
+        entry.database_id,
+        entry.request_id,
+        entry.grant_id,
+        entry.session_id,
+        entry.rule,
+        Jsonb(dict(entry.content)),
+        text,
+        digest(text),
+    )
 
 
 async def list_entries(
@@ -111,3 +124,18 @@ async def list_entries(
             },
         )
         return tuple(await cursor.fetchall())
+
+
+async def last_content(
+    tx: Tx, kind: EntryKind, key: str, value: int | str
+) -> dict[str, Any] | None:
+    """Return the content of the newest entry of a kind that says so of a key, if there is one."""
+    cursor = await tx.execute(
+        """
+        select content from entry where kind = %s and content -> %s::text = %s
+        order by id desc limit 1
+        """,
+        (kind.value, key, Jsonb(value)),
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None

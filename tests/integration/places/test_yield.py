@@ -163,7 +163,7 @@ async def test_removing_an_instance_ends_its_grants_and_leaves_nothing_on_it(
     assert (grant.state, grant.end_cause) == (GrantState.REVOKED, "database_removed")
     assert await place.rows("select from receipt where grant_id = %s", grant_id)
     inventory = await target.inventory()
-    assert (inventory.accounts, inventory.scopes) == (frozenset(), frozenset())
+    assert (dict(inventory.accounts), inventory.scopes) == ({}, frozenset())
 
 
 async def test_an_instance_that_is_away_is_only_removed_by_force(place: Place) -> None:

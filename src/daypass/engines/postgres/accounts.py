@@ -104,10 +104,13 @@ async def end_login(connection: AdminConnection, account: str) -> None:
 
 
 async def backends_of(connection: AdminConnection, accounts: Sequence[str]) -> dict[str, list[int]]:
-    """List the backends of each account that has any."""
+    """List the connections of each account that has any, by their backends.
+
+    Workers of a parallel query count as the backend they work for.
+    """
     rows = await connection.run(
         "read backends",
-        "select r.rolname, a.pid"
+        "select distinct r.rolname, coalesce(a.leader_pid, a.pid)"
         " from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid"
         " where r.rolname = any (%s)",
         (list(accounts),),

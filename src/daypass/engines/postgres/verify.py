@@ -32,6 +32,14 @@ select s.rolname from pg_auth_members as m
 join pg_roles as r on r.oid = m.member join pg_roles as s on s.oid = m.roleid
 where r.rolname = %s and s.rolname <> all (%s) order by 1
 """
+_MEMBERS: Final = """
+select r.rolname from pg_auth_members as m
+join pg_roles as r on r.oid = m.member join pg_roles as s on s.oid = m.roleid
+where s.rolname = %s and not starts_with(r.rolname, 'dp_g_')
+  and r.rolname <> current_user and not (r.rolcreaterole or r.rolsuper)
+order by 1
+"""
+"""Admins aside: whoever made the role is its member, and may have been another one."""
 _LIVE: Final = """
 select p.prosrc = %s and not p.prosecdef and p.provolatile = 'v' and l.lanname = 'plpgsql'
   and pg_get_userbyid(p.proowner) = current_user
@@ -111,6 +119,14 @@ async def _memberships(connection: AdminConnection, plan: PostgresPlan) -> list[
             f"revoke {role} from {plan.role}",
         )
         for (role,) in rows
+    ] + [
+        LeftOut(
+            plan.role,
+            "extra_member",
+            f"{member} has become a member of {plan.role}",
+            f"revoke {plan.role} from {member}",
+        )
+        for (member,) in await connection.run("verify members", _MEMBERS, (plan.role,))
     ]
 
 
