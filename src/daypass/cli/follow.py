@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -13,7 +15,7 @@ import typer
 from daypass.cli.client import Client, Json
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
-from daypass.cli.output import error_console, say, say_next
+from daypass.cli.output import error_console, note, say, say_next
 from daypass.cli.wording import moment_of, now, say_moment, say_span
 
 _LOOK_EVERY_S: Final = 0.5
@@ -27,7 +29,7 @@ def wait_for_decision(client: Client, request_id: int, patience: timedelta) -> J
     """
     until = time.monotonic() + patience.total_seconds()
     console = error_console()
-    with console.status("") as status:
+    with _stays_filed(request_id), console.status("") as status:
         while True:
             found = client.get(f"/requests/{request_id}")
             if found["state"] != "pending":
@@ -43,6 +45,16 @@ def wait_for_decision(client: Client, request_id: int, patience: timedelta) -> J
     if found["state"] != "approved":
         raise not_granted(found)
     return found
+
+
+@contextmanager
+def _stays_filed(request_id: int) -> Iterator[None]:
+    """Say to whoever stops waiting that the request goes on without them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"request {request_id} stays filed: daypass show {request_id} --wait 10m")
+        raise
 
 
 def not_granted(found: Json) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 import time
 from datetime import timedelta
@@ -297,7 +298,7 @@ def _password(*, from_stdin: bool) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise usage("how does Daypass sign in there?", next_step="add --secret or --password-stdin")
-    return str(typer.prompt("The admin's password", hide_input=True, err=True))
+    return getpass.getpass("The admin's password: ")
 
 
 def _show_warnings(warnings: list[Json]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import sys
@@ -170,7 +171,7 @@ def ask_password(*, from_stdin: bool) -> str:
         raise usage(
             "the password is not asked for without a terminal", next_step="add --password-stdin"
         )
-    return str(typer.prompt("Password", hide_input=True, err=True))
+    return getpass.getpass("Password: ")
 
 
 def _list_logins(*, as_json: bool) -> None:
@@ -239,4 +240,5 @@ def _is_here(address: str) -> bool:
 def _ask_email() -> str:
     if not sys.stdin.isatty():
         raise usage("whose login is it?", next_step="add --email you@example.com")
-    return str(typer.prompt("E-mail", err=True)).strip()
+    print("E-mail: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()

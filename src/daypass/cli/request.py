@@ -84,6 +84,8 @@ def request(
     if not as_json:
         _show_scope(filed)
     if filed.get("grant_id") is None and patience is not None:
+        if not as_json:
+            say(opened_text(filed))
         decided = wait_for_decision(client, filed["request_id"], patience)
         if as_json:
             show_json(decided)
