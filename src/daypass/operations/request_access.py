@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.decision import Decision, Outcome
 from daypass.domain.duration import format_duration
-from daypass.domain.errors import Denied, Invalid, NotFound
+from daypass.domain.errors import Conflict, Denied, Invalid, NotFound
 from daypass.domain.ids import DatabaseId, GrantId, RequestId
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.scope import AskedScope, LeftOut
@@ -23,7 +24,7 @@ from daypass.operations.policy_in_force import hold_policy
 from daypass.operations.tell_approvers import tell_approvers
 from daypass.store import entries, grants, requests
 from daypass.store.codec import asked_to_json, decision_to_json
-from daypass.store.database import Tx, now
+from daypass.store.database import Tx, lock_key, now
 from daypass.store.principals import hold_principal
 from daypass.store.processes import Hint, tell
 from daypass.store.requests import NewRequest
@@ -47,6 +48,24 @@ class Filed:
     masked: tuple[str, ...]
 
 
+_MOST_PENDING: Final = 30
+
+
+async def _check_pending(tx: Tx, actor: Actor) -> None:
+    """Raise `Conflict` when too many of the actor's requests wait: each tells its approvers."""
+    # Counted by one transaction of a person at a time.
+    await tx.execute("select pg_advisory_xact_lock(%s)", (lock_key("requests", actor.id),))
+    waiting = await requests.list_requests(
+        tx, requester_id=actor.id, state=RequestState.PENDING, limit=_MOST_PENDING
+    )
+    if len(waiting) == _MOST_PENDING:
+        raise Conflict(
+            f"{_MOST_PENDING} of your requests wait already",
+            next_step="daypass requests lists them; withdraw those no longer needed",
+            code="too_many_requests",
+        )
+
+
 async def request_access(
     ctx: Context, actor: Actor, ask: Ask, *, extends: GrantId | None = None
 ) -> Filed:
@@ -61,6 +80,7 @@ async def request_access(
     filed: Filed | None = None
     async with ctx.store.transaction() as tx:
         principal = (await hold_principal(tx, actor.id)).principal
+        await _check_pending(tx, actor)
         policy = await hold_policy(tx)
         moment = await now(tx)
         _check_start(ask, moment)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daypass.domain.errors import Invalid
+from daypass.domain.errors import Conflict, Invalid
 from daypass.domain.ids import GrantId
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import StatementClass
@@ -59,3 +59,20 @@ async def test_no_asked_filter_fails_for_rows_that_policy_hides(here: World) -> 
     )
     with pytest.raises(Invalid, match="backslash"):
         await here.ask("ada", asked=asked)
+
+
+async def test_nobody_floods_the_approvers(here: World) -> None:
+    await here.rows(
+        """
+        insert into request (requester_id, database_id, asked, duration, decision, policy_version,
+          pending_until)
+        select p.id, %s, '{}', '1 h', '{}', 1, now() + interval '1 h'
+        from principal p, generate_series(1, 29) where p.email = 'ben@example.com'
+        returning id
+        """,
+        here.shop,
+    )
+    await here.ask("ben", "sales.orders")
+    with pytest.raises(Conflict) as caught:
+        await here.ask("ben", "sales.orders")
+    assert caught.value.detail_code == "too_many_requests"
