@@ -47,7 +47,7 @@ mutants: setup  ## Take each protection away in turn: a named test must fail
 	@scripts/test-packages.sh
 	@.venv/bin/python -m tests.mutants
 
-bench: setup  ## Measure what the blueprint promises
+bench: setup  ## Measure speed, lag and cost, side by side
 	@.venv/bin/python -m bench
 
 lint: setup  ## Check style, types and who imports whom
