@@ -181,6 +181,8 @@ async def test_metrics_are_for_this_machine_admins_and_auditors(
 ) -> None:
     near = connect(address="127.0.0.1")
     text = (await near.get("/metrics")).text
+    assert 'daypass_grants{state="revoking"} 0.0' in text
+    assert "daypass_revoking_oldest_seconds 0.0" in text
     assert "daypass_http_requests_total" in text
     proxied = await near.get("/metrics", headers={"X-Forwarded-For": "203.0.113.1"})
     assert proxied.status_code == 401

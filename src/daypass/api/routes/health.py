@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from fastapi import Request
 from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from daypass.api.call import ThisCall, actor_of, address_of
 from daypass.api.facts import PUBLIC, Callers, RouteFacts, Routes
 from daypass.api.shapes import Out
 from daypass.domain.principal import Capability, DaypassRole
 from daypass.operations.context import require_capability, require_role
+from daypass.operations.look_at_gauges import look_at_gauges
+from daypass.store.gauges import Gauges
 
 routes = Routes("health", prefix="")
 
@@ -52,7 +54,8 @@ async def metrics(call: ThisCall) -> Response:
         actor = await actor_of(call.ctx, call.request)
         require_capability(actor, Capability.READ)
         require_role(actor, DaypassRole.ADMIN, DaypassRole.AUDITOR)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    found = await look_at_gauges(call.ctx)
+    return Response(generate_latest() + _text_of(found), media_type=CONTENT_TYPE_LATEST)
 
 
 @routes.get("/api/v1/openapi.json", RouteFacts(PUBLIC, in_schema=False))
@@ -60,6 +63,37 @@ async def openapi(call: ThisCall) -> dict[str, Any]:
     """Return the OpenAPI document of this API."""
     document: dict[str, Any] = call.request.app.openapi()
     return document
+
+
+def _text_of(found: Gauges) -> bytes:
+    """Write the store's numbers: of this moment, so in a registry of their own."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, value: float) -> None:
+        Gauge(f"daypass_{name}", text, registry=registry).set(value)
+
+    grants = Gauge("daypass_grants", "Grants not yet closed", ["state"], registry=registry)
+    for state in ("scheduled", "active", "revoking"):
+        grants.labels(state).set(found.grants.get(state, 0))
+    sessions = Gauge("daypass_sessions", "Sessions not yet closed", ["state"], registry=registry)
+    for state in ("opening", "open", "closing"):
+        sessions.labels(state).set(found.sessions.get(state, 0))
+    gauge("requests_pending", "Requests nobody has decided", found.requests_pending)
+    gauge(
+        "revoking_oldest_seconds",
+        "How long ago the grant ended that has waited longest to be closed; alert on this",
+        found.revoking_oldest_s,
+    )
+    gauge(
+        "revocation_lag_seconds",
+        "Longest time from the end of a grant to its being closed, of the last hour's receipts",
+        found.revocation_lag_s,
+    )
+    gauge("messages_waiting", "Messages to people and programs not yet out", found.messages_waiting)
+    gauge("message_oldest_seconds", "Age of the oldest waiting message", found.message_oldest_s)
+    gauge("jobs_waiting", "Tasks of the queue that wait or run", found.jobs_waiting)
+    gauge("break_glass_unreviewed", "Break-glass grants nobody has reviewed", found.reviews_due)
+    return generate_latest(registry)
 
 
 def _same_machine(request: Request) -> bool:
