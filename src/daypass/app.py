@@ -229,14 +229,15 @@ def _channels(settings: Settings, secrets: SecretStore) -> dict[str, Channel]:
     return channels
 
 
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or TERM."""
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """Have Ctrl-C and TERM set an event, so that what is being started is started, then ended."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     try:
-        await stopped.wait()
+        yield stopped
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -245,11 +246,13 @@ async def until_stopped() -> None:
 async def serve(settings: Settings, announce: Callable[[Running], Awaitable[None]]) -> None:
     """Run Daypass until it is told to stop; without a store of yours, on one of its own."""
     secrets = secret_store(settings)
-    async with AsyncExitStack() as stack:
-        if settings.store.url:
-            conninfo = secrets.resolve(settings.store.url, "store")
-        else:
-            conninfo = await stack.enter_async_context(embedded_store(settings.state_dir))
-        found = await stack.enter_async_context(running(settings, conninfo))
-        await announce(found)
-        await until_stopped()
+    with stop_signals() as stopped:
+        async with AsyncExitStack() as stack:
+            if settings.store.url:
+                conninfo = secrets.resolve(settings.store.url, "store")
+            else:
+                conninfo = await stack.enter_async_context(embedded_store(settings.state_dir))
+            found = await stack.enter_async_context(running(settings, conninfo))
+            if not stopped.is_set():
+                await announce(found)
+            await stopped.wait()
