@@ -73,7 +73,7 @@ class Place:
         return await open_target(self.ctx, self.world.instance_id)
 
     async def all_closed(self, timeout_s: float = 120) -> None:
-        """Wait until Daypass has closed every grant that has ended, and its sessions."""
+        """Wait until every grant that has ended is closed, and every scope nobody needs is gone."""
         async with asyncio.timeout(timeout_s):
             while True:
                 [(left,)] = await self.world.rows(
@@ -81,6 +81,9 @@ class Place:
                     select (select count(*) from access_grant where state = 'revoking')
                       + (select count(*) from session where state = 'closing')
                       + (select count(*) from procrastinate_jobs where status in ('todo', 'doing'))
+                      + (select count(*) from plan p where not exists (
+                          select from access_grant g where g.scope_hash = p.scope_hash
+                            and g.database_id = p.database_id and g.state <> 'revoked'))
                     """
                 )
                 if not left:

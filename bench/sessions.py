@@ -28,7 +28,6 @@ _ACCOUNT = re.compile(r"\bdp_g_\d+_\d+\b")
 _LOGGED = {
     "log_min_duration_statement": "0",
     "log_line_prefix": "~%a~",
-    "log_parameter_max_length": "200",
 }
 
 
@@ -134,7 +133,7 @@ async def at_once(place: Place) -> list[Figure]:
             },
             count,
             {"p50": 20.0},
-            "the server's own durations of every admin statement that names the session's account",
+            "the server's own durations of every admin statement, shared by the accounts it names",
         ),
     ]
 
@@ -142,24 +141,25 @@ async def at_once(place: Place) -> list[Figure]:
 def admin_time(log: Iterable[str], accounts: list[str]) -> tuple[list[float], list[float]]:
     """Sum what the server's log says statements of the admin's took, by the account they name.
 
-    Where parameters are logged, on a line of their own, the account stands there.
+    One that names several counts for each with its share. Where parameters are logged, on a line of
+    their own, the accounts stand there.
     """
     took: defaultdict[str, float] = defaultdict(float)
-    number: defaultdict[str, int] = defaultdict(int)
+    number: defaultdict[str, float] = defaultdict(float)
     pending: float | None = None
-    counted = False
     for line in log:
         if line.startswith("~"):
             admin = line.startswith("~daypass admin~")
             if admin and (match := _DURATION.search(line)):
-                pending, counted = float(match[1]), False
+                pending = float(match[1])
             elif not (admin and "DETAIL:" in line):
                 pending = None
-        if pending is not None and not counted and (named := _ACCOUNT.search(line)):
-            took[named[0]] += pending
-            number[named[0]] += 1
-            counted = True
-    return [took[each] for each in accounts], [float(number[each]) for each in accounts]
+        if pending is not None and (named := set(_ACCOUNT.findall(line))):
+            for account in named:
+                took[account] += pending / len(named)
+                number[account] += 1 / len(named)
+            pending = None
+    return [took[each] for each in accounts], [number[each] for each in accounts]
 
 
 def _catalog_rows(place: Place) -> int:

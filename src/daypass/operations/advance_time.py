@@ -13,13 +13,14 @@ from daypass.domain.errors import Error
 from daypass.domain.ids import GrantId, RequestId
 from daypass.domain.states import GrantState, RequestState
 from daypass.operations.context import Context
-from daypass.operations.end_grants import end_due_grant
+from daypass.operations.end_grants import end_due_grant, end_due_grants
 from daypass.operations.tell_people import tell_people
 from daypass.store import entries, grants, requests
 from daypass.store.database import Tx, now
 from daypass.store.jobs import Task, enqueue
 from daypass.store.processes import Hint, tell
 
+_TOGETHER = 1000
 _Id = TypeVar("_Id", GrantId, RequestId)
 
 
@@ -33,15 +34,22 @@ class Advanced:
 
 
 async def advance_time(ctx: Context) -> Advanced:
-    """Start, end and expire what is due by the store's clock; each in a transaction of its own.
+    """Start, end and expire what is due by the store's clock.
 
-    Raises the first failure once the rest is done.
+    Grants end together, but for those that somebody holds: each of these, as everything else, in a
+    transaction of its own. Raises the first failure once the rest is done.
     """
+    problems: list[Exception] = []
+    together: tuple[GrantId, ...] = ()
+    try:
+        async with ctx.store.transaction() as tx:
+            together = await end_due_grants(tx, _TOGETHER)
+    except (Error, psycopg.Error) as error:
+        problems.append(error)
     async with ctx.store.connection() as connection:
         due = await grants.list_due(connection)
         starting = await grants.list_starting(connection)
         overdue = await requests.list_overdue(connection)
-    problems: list[Exception] = []
 
     async def each(found: tuple[_Id, ...], step: Callable[[Tx, _Id], Awaitable[bool]]) -> list[_Id]:
         done = []
@@ -60,7 +68,7 @@ async def advance_time(ctx: Context) -> Advanced:
     expired = await each(overdue, expire_request)
     if problems:
         raise problems[0]
-    return Advanced(tuple(ended), tuple(started), tuple(expired))
+    return Advanced((*together, *ended), tuple(started), tuple(expired))
 
 
 async def _end(tx: Tx, grant_id: GrantId) -> bool:

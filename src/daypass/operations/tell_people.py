@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from daypass.domain.ids import DatabaseId, PrincipalId
 from daypass.domain.principal import DaypassRole
 from daypass.store.database import Tx
-from daypass.store.outbox import insert_messages
+from daypass.store.outbox import NewMessage, insert_messages
 from daypass.store.processes import Hint, tell
+
+
+def message(
+    event: str,
+    recipients: Iterable[PrincipalId | None],
+    *,
+    subject: str,
+    text: str,
+    facts: Mapping[str, str | int | bool | None],
+) -> NewMessage:
+    """Write a message: one by mail to each recipient and one to the webhooks.
+
+    `facts` are for programs and hold no secrets and no data from targets.
+    """
+    return NewMessage(
+        event,
+        sorted({each for each in recipients if each is not None}),
+        {"event": event, "subject": subject, "text": text, "facts": dict(facts)},
+    )
 
 
 async def tell_people(
@@ -20,16 +39,13 @@ async def tell_people(
     text: str,
     facts: Mapping[str, str | int | bool | None],
 ) -> None:
-    """Send one message to each recipient by mail and one to the webhooks.
+    """Send one message; see `message`."""
+    await send_all(tx, [message(event, recipients, subject=subject, text=text, facts=facts)])
 
-    `facts` are for programs and hold no secrets and no data from targets.
-    """
-    await insert_messages(
-        tx,
-        event=event,
-        recipients=sorted({each for each in recipients if each is not None}),
-        payload={"event": event, "subject": subject, "text": text, "facts": dict(facts)},
-    )
+
+async def send_all(tx: Tx, messages: Sequence[NewMessage]) -> None:
+    """Send messages once the transaction has committed."""
+    await insert_messages(tx, messages)
     await tell(tx, Hint.MESSAGES_WAIT)
 
 

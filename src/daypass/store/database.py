@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeAlias
@@ -82,6 +82,30 @@ class Store:
                 # On a broken connection the server has let go of it by itself.
                 if not connection.broken:
                     await connection.execute("select pg_advisory_unlock(%s)", (key,))
+
+    @asynccontextmanager
+    async def try_locks(
+        self, names: Sequence[tuple[str | int, ...]]
+    ) -> AsyncIterator[tuple[bool, ...]]:
+        """Hold those named locks that nobody holds at this moment; say which, in order."""
+        keys = [lock_key(*name) for name in names]
+        async with _borrowed(self._locks) as connection:
+            cursor = await connection.execute(
+                """
+                select pg_try_advisory_lock(key) from unnest(%s::bigint[]) with ordinality
+                  as wanted (key, place) order by place
+                """,
+                (keys,),
+            )
+            held = tuple(bool(row[0]) for row in await cursor.fetchall())
+            try:
+                yield held
+            finally:
+                if not connection.broken:
+                    await connection.execute(
+                        "select pg_advisory_unlock(key) from unnest(%s::bigint[]) as held (key)",
+                        ([key for key, got in zip(keys, held, strict=True) if got],),
+                    )
 
 
 def _pool(

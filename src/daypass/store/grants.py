@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -207,6 +207,40 @@ async def live_grants(
         return tuple(await cursor.fetchall())
 
 
+async def get_grants(tx: Tx, grant_ids: Sequence[GrantId]) -> tuple[GrantRow, ...]:
+    """Return grants by their numbers."""
+    async with tx.cursor(row_factory=class_row(GrantRow)) as cursor:
+        await cursor.execute(_SELECT + "where g.id = any(%s) order by g.id", (list(grant_ids),))
+        return tuple(await cursor.fetchall())
+
+
+async def lock_due(tx: Tx, limit: int) -> tuple[GrantRow, ...]:
+    """Lock and return live grants whose deadline has come, but those somebody else holds now."""
+    async with tx.cursor(row_factory=class_row(GrantRow)) as cursor:
+        await cursor.execute(
+            _SELECT
+            + """
+            where g.state in ('scheduled', 'active') and g.deadline <= clock_timestamp()
+            order by g.id limit %s
+            for update of g skip locked
+            """,
+            (limit,),
+        )
+        return tuple(await cursor.fetchall())
+
+
+async def lock_revoking(tx: Tx, grant_ids: Sequence[GrantId]) -> tuple[GrantRow, ...]:
+    """Lock grants in the order of their numbers and return those that wait for their receipt."""
+    await tx.execute(
+        "select from access_grant where id = any(%s) order by id for update", (list(grant_ids),)
+    )
+    return tuple(
+        grant
+        for grant in await get_grants(tx, grant_ids)
+        if grant.state == GrantState.REVOKING and grant.ended_at is not None
+    )
+
+
 async def list_due(tx: Tx, limit: int = 500) -> tuple[GrantId, ...]:
     """List live grants whose deadline has come."""
     cursor = await tx.execute(
@@ -301,37 +335,51 @@ async def end_grant(
     )
 
 
-async def finish_grant(tx: Tx, grant_id: GrantId) -> None:
-    """Move a revoking grant to revoked; its receipt is written in the same transaction."""
+async def end_grants(tx: Tx, grant_ids: Sequence[GrantId], cause: GrantEnd, *, reason: str) -> None:
+    """Move live grants the caller has locked to revoking; nobody's doing."""
+    await tx.execute(
+        """
+        update access_grant set state = 'revoking', end_cause = %s, end_reason = %s,
+          ended_at = clock_timestamp(), revision = revision + 1
+        where id = any(%s)
+        """,
+        (cause, reason, list(grant_ids)),
+    )
+
+
+async def finish_grants(tx: Tx, grant_ids: Sequence[GrantId]) -> None:
+    """Move revoking grants to revoked; their receipts are written in the same transaction."""
     await tx.execute(
         """
         update access_grant set state = 'revoked', revoke_error = '', revision = revision + 1
-        where id = %s
+        where id = any(%s)
         """,
-        (grant_id,),
+        (list(grant_ids),),
     )
 
 
-async def note_revoke_attempt(tx: Tx, grant_id: GrantId, error: str) -> None:
-    """Count an attempt to revoke and keep why it failed."""
+async def note_revoke_attempts(tx: Tx, grant_ids: Sequence[GrantId], error: str) -> None:
+    """Count an attempt to revoke grants and keep why it failed."""
     await tx.execute(
         """
         update access_grant set revoke_attempts = revoke_attempts + 1, revoke_error = %s
-        where id = %s
+        where id = any(%s) and state = 'revoking'
         """,
-        (error, grant_id),
+        (error, list(grant_ids)),
     )
 
 
-async def note_unreachable(tx: Tx, instance_id: InstanceId, tried: GrantId, error: str) -> None:
-    """Count an attempt for every grant to be revoked on an instance but the one that was tried."""
+async def note_unreachable(
+    tx: Tx, instance_id: InstanceId, tried: Sequence[GrantId], error: str
+) -> None:
+    """Count an attempt for every grant to be revoked on an instance but those that were tried."""
     await tx.execute(
         """
         update access_grant set revoke_attempts = revoke_attempts + 1, revoke_error = %s
-        where state = 'revoking' and id <> %s
+        where state = 'revoking' and id <> all(%s)
           and database_id in (select id from database where instance_id = %s)
         """,
-        (error, tried, instance_id),
+        (error, list(tried), instance_id),
     )
 
 

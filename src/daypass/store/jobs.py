@@ -37,7 +37,11 @@ async def enqueue(
     deferrer = _deferring.configure_task(
         task.value, allow_unknown=True, lock=lock, queueing_lock=once, connection=tx
     )
+    if once is None:
+        await deferrer.defer_async(**arguments)
+        return
     try:
+        # What the unique key refuses must not undo the caller's transaction.
         async with tx.transaction():
             await deferrer.defer_async(**arguments)
     except AlreadyEnqueued:

@@ -28,26 +28,42 @@ class Message:
     created_at: datetime
 
 
-async def insert_messages(
-    tx: Tx, *, event: str, recipients: Sequence[PrincipalId], payload: Mapping[str, Any]
-) -> None:
-    """Put a message into the outbox: one for programs, and one for each recipient by mail.
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What there is to tell, and whom."""
+
+    event: str
+    recipients: Sequence[PrincipalId]
+    payload: Mapping[str, Any]
+
+
+async def insert_messages(tx: Tx, new: Sequence[NewMessage]) -> None:
+    """Put messages into the outbox: one for programs, and one for each recipient by mail.
 
     Mail for a service account goes to whoever answers for it; nobody who has left gets any.
     """
-    await tx.execute(
-        """
-        insert into outbox (event, channel, recipient_id, payload)
-        select %(event)s, 'webhook', null::bigint, %(payload)s::jsonb
-        union all
-        select %(event)s, 'smtp', q.id, %(payload)s::jsonb
-        from (
-          select distinct coalesce(p.owner_id, p.id) as id from principal p
-          where p.id = any(%(recipients)s) and p.active
-        ) r join principal q on q.id = r.id and q.active
-        """,
-        {"event": event, "payload": Jsonb(dict(payload)), "recipients": list(recipients)},
-    )
+    rows = [
+        {
+            "event": each.event,
+            "payload": Jsonb(dict(each.payload)),
+            "recipients": list(each.recipients),
+        }
+        for each in new
+    ]
+    async with tx.cursor() as cursor:
+        await cursor.executemany(
+            """
+            insert into outbox (event, channel, recipient_id, payload)
+            select %(event)s, 'webhook', null::bigint, %(payload)s::jsonb
+            union all
+            select %(event)s, 'smtp', q.id, %(payload)s::jsonb
+            from (
+              select distinct coalesce(p.owner_id, p.id) as id from principal p
+              where p.id = any(%(recipients)s) and p.active
+            ) r join principal q on q.id = r.id and q.active
+            """,
+            rows,
+        )
 
 
 async def claim_messages(tx: Tx, channel: str, limit: int) -> tuple[Message, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from enum import StrEnum
 
 from daypass.store.database import Tx
@@ -42,3 +43,11 @@ async def forget_process(tx: Tx, process_id: uuid.UUID) -> None:
 async def tell(tx: Tx, hint: Hint, number: int = 0) -> None:
     """Give a hint once the transaction has committed."""
     await tx.execute("select pg_notify(%s, %s)", (CHANNEL, f"{hint.value} {number}"))
+
+
+async def tell_all(tx: Tx, hint: Hint, numbers: Sequence[int]) -> None:
+    """Give a hint for each of many numbers once the transaction has committed."""
+    await tx.execute(
+        "select pg_notify(%s, n) from unnest(%s::text[]) as n",
+        (CHANNEL, [f"{hint.value} {number}" for number in numbers]),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,45 +49,53 @@ _SELECT = """
 """
 
 
-async def insert_receipt(
-    tx: Tx,
-    grant_id: GrantId,
-    *,
-    due_at: datetime,
-    closed_at: datetime,
-    removed_at: datetime,
-    accounts: tuple[str, ...],
-    terminated: int,
-    rolled_back: int,
-    dropped: int,
-    probes: tuple[str, ...],
-    attempts: int,
-) -> ReceiptId:
-    """Write the receipt of a grant; there is one, and it is never changed."""
-    cursor = await tx.execute(
-        """
-        insert into receipt (
-          grant_id, due_at, closed_at, removed_at, accounts, terminated, rolled_back, dropped,
-          probes, attempts
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning id
-        """,
-        (
-            grant_id,
-            due_at,
-            closed_at,
-            removed_at,
-            list(accounts),
-            terminated,
-            rolled_back,
-            dropped,
-            list(probes),
-            attempts,
-        ),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise RuntimeError("insert … returning returned no row")
-    return ReceiptId(row[0])
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    """What a receipt says; all times by the store's clock."""
+
+    grant_id: GrantId
+    due_at: datetime
+    closed_at: datetime
+    removed_at: datetime
+    accounts: tuple[str, ...]
+    terminated: int
+    rolled_back: int
+    dropped: int
+    probes: tuple[str, ...]
+    attempts: int
+
+    @property
+    def lag_s(self) -> float:
+        """Return the seconds between the moment the grant ended and its being closed."""
+        return (self.closed_at - self.due_at).total_seconds()
+
+
+async def insert_receipts(tx: Tx, new: Sequence[NewReceipt]) -> None:
+    """Write the receipts of grants; each has one, and it is never changed."""
+    async with tx.cursor() as cursor:
+        await cursor.executemany(
+            """
+            insert into receipt (
+              grant_id, due_at, closed_at, removed_at, accounts, terminated, rolled_back, dropped,
+              probes, attempts
+            ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            [
+                (
+                    each.grant_id,
+                    each.due_at,
+                    each.closed_at,
+                    each.removed_at,
+                    list(each.accounts),
+                    each.terminated,
+                    each.rolled_back,
+                    each.dropped,
+                    list(each.probes),
+                    each.attempts,
+                )
+                for each in new
+            ],
+        )
 
 
 async def receipt_of(tx: Tx, grant_id: GrantId) -> ReceiptRow | None:

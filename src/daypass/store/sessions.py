@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -165,6 +166,39 @@ async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> da
     )
     row = await cursor.fetchone()
     return row[0] if row else None
+
+
+async def mark_all_closing(tx: Tx, session_ids: Sequence[SessionId], reason: str) -> None:
+    """Move sessions to closing; those that are already, or closed, stay as they are."""
+    await tx.execute(
+        """
+        update session set state = 'closing', close_reason = %s
+        where id = any(%s) and state in ('opening', 'open')
+        """,
+        (reason, list(session_ids)),
+    )
+
+
+async def mark_all_closed(tx: Tx, session_ids: Sequence[SessionId]) -> frozenset[SessionId]:
+    """Move closing sessions to closed; return those that were not closed before."""
+    cursor = await tx.execute(
+        """
+        update session set state = 'closed', closed_at = clock_timestamp()
+        where id = any(%s) and state = 'closing' returning id
+        """,
+        (list(session_ids),),
+    )
+    return frozenset(SessionId(row[0]) for row in await cursor.fetchall())
+
+
+async def list_unclosed(tx: Tx, grant_ids: Sequence[GrantId]) -> tuple[SessionRow, ...]:
+    """List the sessions of grants whose accounts may still be on a target."""
+    async with tx.cursor(row_factory=class_row(SessionRow)) as cursor:
+        await cursor.execute(
+            _SELECT + "where s.grant_id = any(%s) and s.state <> 'closed' order by s.id",
+            (list(grant_ids),),
+        )
+        return tuple(await cursor.fetchall())
 
 
 async def mark_closing(tx: Tx, session_id: SessionId, reason: str) -> bool:
