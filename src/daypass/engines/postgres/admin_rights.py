@@ -73,7 +73,8 @@ def _too_much(facts: AdminFacts) -> Iterator[Exposure]:
             f"{facts.name} is a superuser; Daypass needs CREATEROLE and what the owners may grant,"
             " no more: whoever gets its password has everything",
             Severity.MEDIUM,
-            "create role daypass_admin login createrole password '…'; then give the instance its name",
+            "create role daypass_admin login createrole password '…';"
+            " then give the instance its name",
         )
         return
     for attribute, has, what, mend in (

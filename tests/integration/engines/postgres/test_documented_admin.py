@@ -138,4 +138,3 @@ async def test_the_sql_is_enough_and_leaves_nothing(server: Cluster, pg_major: i
             " union all select relacl::text from pg_class where relacl::text ~ 'dp_|daypass'"
         )
         assert left.fetchall() == []
-
