@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daypass.domain.decision import Decision
+from daypass.domain.errors import Invalid
 from daypass.domain.ids import DatabaseId
 from daypass.domain.principal import Principal
 from daypass.domain.scope import AskedScope, Scope
+from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import Plan
 from daypass.operations.context import Context
 from daypass.operations.database_facts import DatabaseFactsBundle, load_facts
@@ -76,6 +78,8 @@ async def consider(
     facts = await load_facts(tx, database_id)
     asked, duration = _expanded(policy, ask)
     found = work_out(ctx, policy, facts, principal, asked)
+    if ask.direct_credentials:
+        _check_direct(asked)
     resolution = found.resolution
     request = RequestFacts(
         requester=principal,
@@ -111,6 +115,17 @@ def _expanded(policy: PolicyInForce, ask: Ask) -> tuple[AskedScope, timedelta]:
     asked = expand_profile(policy.policy, ask.profile, ask.asked)
     own = profile.duration if profile is not None else None
     return asked, duration or own or policy.policy.defaults.duration
+
+
+def _check_direct(asked: AskedScope) -> None:
+    """Refuse what a client of one's own would not be held to; the rest is the rule's to say."""
+    if StatementClass.EXPLAIN in asked.classes and StatementClass.SELECT not in asked.classes:
+        raise Invalid(
+            "explain alone is kept by Daypass: a client of one's own could simply read",
+            problems=(("classes", "explain without select"),),
+            next_step="ask without direct credentials, or with select",
+            code="not_direct",
+        )
 
 
 def _pinned(asked: AskedScope, resolution: Resolution) -> AskedScope:

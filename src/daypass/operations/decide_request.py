@@ -128,7 +128,6 @@ async def _vote(
     comment: str,
     duration: timedelta | None,
 ) -> Decided:
-    facts = considered.facts
     approval, votes = await votes_of(tx, request)
     state = progress(approval, votes)
     person = await get_principal(tx, actor.id)
@@ -183,7 +182,7 @@ async def _vote(
                 duration=min(limits, default=None),
             )
         elif state.step > 0 and state.remaining == approval.steps[state.step].count:
-            await tell_approvers(tx, request, approval.steps, facts, position=state.step)
+            await tell_approvers(tx, request, approval.steps, considered, position=state.step)
     await tell(tx, Hint.REQUEST_CHANGED, request.id)
     after = await requests.get_request(tx, request.id)
     if after is None:

@@ -94,7 +94,7 @@ async def reconsider(
             reason=f"rule {rule.name!r} now allows it",
         )
     else:
-        await tell_approvers(tx, request, decision.steps, considered.facts)
+        await tell_approvers(tx, request, decision.steps, considered)
         await tell(tx, Hint.REQUEST_CHANGED, request.id)
     return await _again(tx, request), considered
 

@@ -226,7 +226,7 @@ async def _file(
             reason=f"rule {rule.name!r} allows it",
         )
     else:
-        await tell_approvers(tx, request, decision.steps, considered.facts)
+        await tell_approvers(tx, request, decision.steps, considered)
         await tell(tx, Hint.REQUEST_CHANGED, request_id)
         await tell(tx, Hint.MOMENTS_CHANGED)
     return Filed(

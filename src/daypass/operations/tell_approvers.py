@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from daypass.domain.decision import ApproverSpec, StepSpec
 from daypass.domain.duration import format_duration
 from daypass.domain.ids import PrincipalId
-from daypass.operations.database_facts import DatabaseFactsBundle
+from daypass.operations.consider import Considered
 from daypass.operations.tell_people import members_of, owners_of, tell_people
+from daypass.policy.facts import class_names
 from daypass.store.database import Tx
 from daypass.store.principals import find_principal, get_principal
 from daypass.store.requests import RequestRow
@@ -64,13 +65,14 @@ async def tell_approvers(
     tx: Tx,
     request: RequestRow,
     steps: Sequence[StepSpec],
-    facts: DatabaseFactsBundle,
+    considered: Considered,
     *,
     position: int = 0,
 ) -> None:
     """Tell the approvers of one step; the next ones hear when it is their turn."""
-    classes = ", ".join(sorted(c.value for c in request.asked.classes))
-    what = request.asked.native_role or ", ".join(request.asked.relations)
+    facts, asked = considered.facts, considered.asked
+    classes = ", ".join(class_names(asked.classes))
+    what = f"as its role {asked.native_role}" if asked.native_role else ", ".join(asked.relations)
     # Names are what people call themselves; the address is who they are.
     who = f"{request.requester_name} ({request.requester})"
     await tell_people(
@@ -79,7 +81,7 @@ async def tell_approvers(
         await approvers_of(tx, request, steps[position].approvers),
         subject=f"{who} asks for {facts.path}",
         text=f"{who} asks to {classes} {what} on {facts.path} for "
-        f'{format_duration(request.duration)}: "{request.reason}". '
+        f'{format_duration(request.duration)}: "{request.reason}". {_warnings(considered)}'
         f"Decide with: daypass approve {request.id}, or daypass deny {request.id}.",
         facts={
             "request": request.id,
@@ -89,3 +91,19 @@ async def tell_approvers(
             "steps": len(steps),
         },
     )
+
+
+def _warnings(considered: Considered) -> str:
+    """Say what an approver should not have to look for."""
+    asked, timed = considered.asked, considered.plan.timed_by_gateway
+    said = []
+    if asked.unmask:
+        said.append(f"Unmasked: {', '.join(asked.unmask)}. ")
+    if considered.request.direct_credentials:
+        said.append("With a client of their own: what they run is not recorded. ")
+    if timed:
+        said.append(
+            f"No view stands before {', '.join(class_names(timed))}: what is reached by it is not "
+            "masked, and it ends by cutting the session. "
+        )
+    return "".join(said)

@@ -71,10 +71,24 @@ def work_out(
         _check_narrowing(ctx, facts, resolution.scope)
     engine = engine_of(ctx, facts.engine)
     plan = engine.compile(resolution.scope, facts.catalog, facts.name, facts.accepted)
+    if not missing_ok:
+        _check_filters(plan)
     worked_out = _cache[key, missing_ok] = WorkedOut(resolution, plan)
     while len(_cache) > _CACHED:
         _cache.popitem(last=False)
     return worked_out
+
+
+def _check_filters(plan: Plan) -> None:
+    """Refuse a filter that would tell what it must not: else the grant would open nothing."""
+    found = [each for each in plan.left_out if each.code == "filter_on_masked"]
+    if found:
+        raise Invalid(
+            "; ".join(each.reason for each in found),
+            problems=tuple((each.name, each.reason) for each in found),
+            next_step=found[0].mend,
+            code="invalid_row_filter",
+        )
 
 
 def _key(

@@ -10,6 +10,28 @@ from tests.conftest import lacking
 from tests.world import CompanyServer, World, company_server, world
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the folder's own marker means."""
+    config.addinivalue_line(
+        "markers", "one_major: does not depend on the target's version, and runs on one of them"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would only be the same again on another major version."""
+    chosen = int(config.getoption("--pg-majors").split(",")[-1])
+    again = [
+        item
+        for item in items
+        if item.get_closest_marker("one_major") is not None
+        and getattr(getattr(item, "callspec", None), "params", {}).get("pg_major") != chosen
+    ]
+    if again:
+        left_out = set(map(id, again))
+        items[:] = [item for item in items if id(item) not in left_out]
+        config.hook.pytest_deselected(items=again)
+
+
 @pytest.fixture(scope="session")
 def company(pg_major: int) -> Iterator[CompanyServer]:
     """Start the sample company's server: names of its roles are fixed, so it has one of its own."""
