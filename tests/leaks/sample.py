@@ -178,6 +178,7 @@ class Sample:
         first = await self.target.open_session(plan, spec)
         self.accounts.append(first.account)
         truth = await self._truth(first.account, {})
+        await first.aclose()
 
         async def dial() -> Wire:
             account = f"{spec.account}_{len(self.accounts)}"

@@ -34,6 +34,13 @@ select s.rolname from pg_auth_members as m
 join pg_roles as r on r.oid = m.member join pg_roles as s on s.oid = m.roleid
 where r.rolname = %s and starts_with(s.rolname, 'dp_s_')
 """
+# What everybody may read is no secret of any grant: owners accepted it, or nothing of it is hidden.
+_EVERYBODYS: Final = """
+select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n
+on n.oid = c.relnamespace
+where c.relkind in ('r', 'm', 'v') and has_table_privilege('public', c.oid, 'select')
+  and n.nspname not in ('pg_catalog', 'information_schema')
+"""
 _VIEWS: Final = """
 select n.nspname, c.relname, pg_get_viewdef(c.oid)
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
@@ -55,6 +62,7 @@ union all select description from pg_shdescription
 union all select pg_get_viewdef(oid) from pg_class where relkind in ('v', 'm') and oid >= 16384
 union all select pg_get_constraintdef(oid) from pg_constraint where oid >= 16384
 union all select pg_get_expr(adbin, adrelid) from pg_attrdef
+union all select pg_get_expr(relpartbound, oid) from pg_class where relispartition
 union all select enumlabel from pg_enum
 union all select attname from pg_attribute where attrelid >= 16384
 union all select relname from pg_class
@@ -96,6 +104,8 @@ class Truth:
     shown: dict[str, Shown]
     filtered: frozenset[str]
     visible_ids: dict[str, frozenset[str]]
+    outputs: Values
+    """What masks show, by column."""
     problems: tuple[str, ...] = ()
     _answers: dict[str, Rows] = field(default_factory=dict)
 
@@ -147,7 +157,8 @@ class Truth:
         visible = self.visible_ids.get(f"{schema}.{relation}")
         all_values = {str(value) for _, value in rows}
         for row_id, value in rows:
-            if value is not None and (visible is None or str(row_id) in visible):
+            told = str(value) in self.outputs.get((f"{schema}.{relation}", name), ())
+            if value is not None and not told and (visible is None or str(row_id) in visible):
                 wrong = decoy(str(value), all_values)
                 if wrong and "'" not in str(value):
                     return str(value), wrong
@@ -186,10 +197,13 @@ def read_truth(
             view_schemas[each.relation.partition(".")[0]] = str(schema)
         told, visible_ids, outputs = _told(connection, shown, settings)
         public = "\n".join(str(t) for (t,) in connection.execute(_PUBLIC_TEXTS.encode()) if t)
+        everybodys = {str(name) for (name,) in connection.execute(_EVERYBODYS)}
         candidates = dict(_pads(connection))
         problems: list[str] = []
         filtered: set[str] = set()
         for (relation, column), all_values in (values or read_values(conninfo)).items():
+            if relation in everybodys:
+                told.setdefault((relation, column), all_values)
             view = shown.get(relation)
             hidden = all_values
             masked = outputs.get((relation, column))
@@ -217,6 +231,7 @@ def read_truth(
         shown=shown,
         filtered=frozenset(filtered),
         visible_ids=visible_ids,
+        outputs=outputs,
         problems=tuple(problems),
     )
 
@@ -358,11 +373,10 @@ def _leaves(document: object) -> Iterator[str]:
 def decoy(value: str, taken: set[str]) -> str:
     """Return a value like another that is none of `taken`: it begins, ends and masks alike."""
     if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        for day in range(1, 29):
-            for month in range(1, 13):
-                other = f"{value[:4]}-{month:02}-{day:02}"
-                if other not in taken and (day, month) != (1, 1):
-                    return other
+        for day in range(2, 29):
+            other = f"{value[:8]}{day:02}"
+            if other not in taken:
+                return other
         return ""
     if re.fullmatch(r"\d+\.\d+", value):
         whole = int(float(value)) // 1000 * 1000
