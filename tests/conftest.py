@@ -28,6 +28,11 @@ from daypass.embedded import Cluster
 from tests import servers as pg
 
 _HERE = Path(__file__).parent
+_ONE_MAJOR = (
+    "integration/places/",
+    "integration/insider/",
+    "integration/story/test_races.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,13 +53,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests of one major version on one worker: they share what they set up."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a file's tests of one major version on one worker: they share what they set up.
+
+    What a target's version hardly matters to runs on the last of them alone.
+    """
+    last = int(config.getoption("--pg-majors").split(",")[-1])
+    again = [item for item in items if _again(item, last)]
+    if again:
+        left_out = set(map(id, again))
+        items[:] = [item for item in items if id(item) not in left_out]
+        config.hook.pytest_deselected(items=again)
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             parameters = getattr(getattr(item, "callspec", None), "params", {})
             group = f"{item.path.relative_to(_HERE)}-{parameters.get('pg_major', 'any')}"
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _again(item: pytest.Item, last: int) -> bool:
+    """Say whether a test would only be the same again on this major version."""
+    major = getattr(getattr(item, "callspec", None), "params", {}).get("pg_major", last)
+    path = item.path.relative_to(_HERE).as_posix()
+    return bool(major != last and path.startswith(_ONE_MAJOR))
 
 
 @pytest.hookimpl(trylast=True)
