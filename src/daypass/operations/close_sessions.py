@@ -27,7 +27,7 @@ async def close_accounts(
     if not found:
         async with ctx.store.connection() as connection:
             moment = await now(connection)
-        return Closure((), moment, moment, probes=("it had no account on the target",))
+        return Closure((), moment, moment, probes=("no account of it was left when it ended",))
     async with ctx.store.transaction() as tx:
         for session in found:
             await sessions.mark_closing(tx, session.id, reason)
