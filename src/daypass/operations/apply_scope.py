@@ -9,6 +9,7 @@ from daypass.domain.ids import DatabaseId, GrantId, ScopeHash
 from daypass.operations.context import Context
 from daypass.operations.open_target import open_target
 from daypass.operations.plan_grant import GrantPlan, plan_grant
+from daypass.operations.spare_scopes import collect_spare_scopes
 from daypass.operations.yielded import require_not_yielded
 from daypass.store import entries, grants, plans
 from daypass.store.jobs import Task, enqueue
@@ -19,6 +20,7 @@ async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
 
     Raises `Conflict` when it stands for another by now.
     """
+    left: tuple[DatabaseId, ScopeHash] | None = None
     async with ctx.store.transaction() as tx:
         grant = await grants.lock_grant(tx, grant_id)
         if grant is None or grant.scope_hash == found.plan.scope_hash:
@@ -54,13 +56,9 @@ async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
                     content={"from": grant.scope_hash, "to": found.plan.scope_hash},
                 ),
             )
-            await enqueue(
-                tx,
-                Task.COLLECT_SCOPE,
-                lock=f"scope:{grant.database_id}:{grant.scope_hash}",
-                database_id=grant.database_id,
-                scope_hash=grant.scope_hash,
-            )
+            left = grant.database_id, grant.scope_hash
+    if left is not None:
+        await collect_spare_scopes(ctx, {left})
 
 
 def scope_changed() -> Conflict:
@@ -90,15 +88,13 @@ async def ensure_applied(ctx: Context, found: GrantPlan) -> None:
             code="exposed",
         )
     async with ctx.store.connection() as connection:
-        row = await plans.get_plan(connection, database_id, plan.scope_hash)
-        if row is not None and row.applied_at is not None:
+        if await plans.is_applied(connection, database_id, plan.scope_hash):
             return
         await require_not_yielded(connection, database_id)
     target = await open_target(ctx, found.facts.instance_id)
     async with ctx.store.lock("scope", database_id, plan.scope_hash):
         async with ctx.store.transaction() as tx:
-            row = await plans.get_plan(tx, database_id, plan.scope_hash)
-            if row is not None and row.applied_at is not None:
+            if await plans.is_applied(tx, database_id, plan.scope_hash):
                 return
             # Collected since it was noted: what is made must be written down first.
             await plans.note_plan(

@@ -117,6 +117,7 @@ async def authorize_session(
                 rule=grant.rule,
                 content={"kind": kind, "account": account, "scope": found.plan.scope_hash},
             ),
+            at=moment,
         )
         return SessionPermit(
             session_id=session_id,

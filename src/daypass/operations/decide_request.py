@@ -176,7 +176,7 @@ async def _vote(
                 tx,
                 request,
                 rule,
-                asked=considered.asked,
+                considered=considered,
                 decided_by=actor.id,
                 reason=comment or "approved",
                 duration=min(limits, default=None),

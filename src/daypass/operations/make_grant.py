@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.duration import format_duration
 from daypass.domain.ids import GrantId, PrincipalId
 from daypass.domain.principal import DaypassRole
-from daypass.domain.scope import AskedScope
 from daypass.domain.states import GrantState, RequestState
+from daypass.operations.consider import Considered
 from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.tell_approvers import approvers_of
 from daypass.operations.tell_people import holders_of, owners_of, tell_people
 from daypass.policy.rules import AccessRule
-from daypass.store import entries, grants, requests
+from daypass.store import entries, grants, plans, requests
 from daypass.store.database import Tx, now
 from daypass.store.jobs import Task, enqueue
-from daypass.store.processes import Hint, tell
+from daypass.store.processes import Hint, tell, tell_of_moment
 from daypass.store.requests import RequestRow
 
 
@@ -26,17 +26,18 @@ async def approve(
     request: RequestRow,
     rule: AccessRule,
     *,
-    asked: AskedScope,
+    considered: Considered,
     decided_by: PrincipalId | None,
     reason: str,
     duration: timedelta | None = None,
 ) -> GrantId:
     """Approve a pending request the caller has locked; its time starts now, or when it asked for.
 
-    `asked` is what was decided on: a column that was clear by itself then is not unmasked by the
-    grant when it is masked later. `duration` is what approvers shortened it to. Raises `Conflict`
-    when it extends a grant that has ended.
+    The grant gets what was asked as it was decided on: a column that was clear by itself then is
+    not unmasked by the grant when it is masked later. `duration` is what approvers shortened it to.
+    Raises `Conflict` when it extends a grant that has ended.
     """
+    moment = await now(tx)
     duration = min(duration or request.duration, request.duration)
     await requests.end_request(
         tx, request.id, RequestState.APPROVED, decided_by=decided_by, reason=reason
@@ -51,27 +52,33 @@ async def approve(
             rule=request.rule,
             content={"reason": reason, "duration": format_duration(duration)},
         ),
+        at=moment,
     )
     await tell(tx, Hint.REQUEST_CHANGED, request.id)
     if request.extends_grant_id is not None:
         return await _extend(tx, request, request.extends_grant_id, duration)
-    return await _make(tx, request, rule, asked, duration)
+    return await _make(tx, request, rule, considered, duration, moment)
 
 
 async def _make(
-    tx: Tx, request: RequestRow, rule: AccessRule, asked: AskedScope, duration: timedelta
+    tx: Tx,
+    request: RequestRow,
+    rule: AccessRule,
+    considered: Considered,
+    duration: timedelta,
+    moment: datetime,
 ) -> GrantId:
-    moment = await now(tx)
     later = request.starts_at is not None and request.starts_at > moment
     starts_at = request.starts_at if later and request.starts_at is not None else moment
     deadline = starts_at + duration
     review = rule.review
+    noted, applied = (False, False) if later else await _note_plan(tx, considered)
     grant_id = await grants.insert_grant(
         tx,
         request_id=request.id,
         principal_id=request.requester_id,
         database_id=request.database_id,
-        asked=asked,
+        asked=considered.asked,
         rule=rule.name,
         limits={
             "statement_timeout_s": (
@@ -95,6 +102,9 @@ async def _make(
         starts_at=starts_at,
         deadline=deadline,
         state=GrantState.SCHEDULED if later else GrantState.ACTIVE,
+        scope_hash=considered.plan.scope_hash if noted else None,
+        policy_version=considered.policy.version if noted else None,
+        catalog_version=considered.facts.catalog_version if noted else None,
     )
     await entries.append(
         tx,
@@ -112,10 +122,11 @@ async def _make(
                 "direct_credentials": request.direct_credentials,
             },
         ),
+        at=moment,
     )
-    if not later:
+    if not (later or applied):
         await enqueue(tx, Task.APPLY_GRANT, lock=f"grant:{grant_id}", grant_id=grant_id)
-    await tell(tx, Hint.MOMENTS_CHANGED)
+    await tell_of_moment(tx, (starts_at if later else deadline) - moment)
     when = f"from {utc_text(starts_at)} " if later else ""
     await tell_people(
         tx,
@@ -128,6 +139,23 @@ async def _make(
     if request.break_glass:
         await _tell_of_break_glass(tx, request, rule, grant_id)
     return grant_id
+
+
+async def _note_plan(tx: Tx, considered: Considered) -> tuple[bool, bool]:
+    """Write down the plan a grant begins with; say whether that could be done and if it is made.
+
+    What is unmasked is kept by name, and worked out by name when it is used. Where facts change
+    meanwhile, whoever opens a session finds that the grant stands for another scope by now.
+    """
+    plan, database_id = considered.plan, considered.facts.id
+    if considered.asked.unmask or plan.blocked:
+        return False, False
+    applied = await plans.is_applied(tx, database_id, plan.scope_hash)
+    if applied is None:
+        await plans.note_plan(
+            tx, database_id, plan.scope_hash, considered.scope, plan.left_out, plan.blocked
+        )
+    return True, bool(applied)
 
 
 async def _tell_of_break_glass(

@@ -5,18 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Conflict, Error
+from daypass.domain.ids import EntryId
 from daypass.domain.permit import SessionPermit
 from daypass.engines.contract import Plan, Session, SessionSpec
 from daypass.operations.context import Context
 from daypass.operations.move_deadline import move_deadline
 from daypass.operations.open_target import open_target
 from daypass.store import entries, sessions
+from daypass.store.database import now
 from daypass.store.jobs import Task, enqueue
 
 WORK_DONE = "its work is done"
+
+
+@dataclass(slots=True)
+class Use:
+    """A session for one piece of work.
+
+    `started` is the number of the entry it began with; `ended` is appended with its end.
+    """
+
+    session: Session
+    started: EntryId
+    ended: Entry | None = None
 
 
 async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Session:
@@ -24,6 +39,13 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
 
     Raises `Conflict` when the grant ended meanwhile; whatever was made by then is taken away.
     """
+    session, _ = await _open(ctx, permit, plan, None)
+    return session
+
+
+async def _open(
+    ctx: Context, permit: SessionPermit, plan: Plan, first: Entry | None
+) -> tuple[Session, EntryId]:
     target = await open_target(ctx, permit.instance_id)
     spec = SessionSpec(
         account=permit.account, deadline=permit.deadline, settings=permit.scope.settings
@@ -42,17 +64,10 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
         async with ctx.store.transaction() as tx:
             deadline = await sessions.mark_open(tx, permit.session_id, session.backend_id)
             if deadline is not None:
-                await entries.append(
-                    tx,
-                    Entry(
-                        EntryKind.SESSION_OPENED,
-                        actor_id=permit.principal_id,
-                        database_id=permit.database_id,
-                        grant_id=permit.grant_id,
-                        session_id=permit.session_id,
-                        content={"account": permit.account, "backend": session.backend_id},
-                    ),
-                )
+                moment = await now(tx)
+                number = await entries.append(tx, _opened(permit, session), at=moment)
+                if first is not None:
+                    number = await entries.append(tx, first, at=moment)
         if deadline is not None and deadline != permit.deadline:
             # It was moved before the account was there to be told.
             await move_deadline(ctx, permit.grant_id)
@@ -67,27 +82,44 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
             f"grant {permit.grant_id} ended while the session was being opened",
             code="grant_ended",
         )
-    return session
+    return session, number
+
+
+def _opened(permit: SessionPermit, session: Session) -> Entry:
+    return Entry(
+        EntryKind.SESSION_OPENED,
+        actor_id=permit.principal_id,
+        database_id=permit.database_id,
+        grant_id=permit.grant_id,
+        session_id=permit.session_id,
+        content={"account": permit.account, "backend": session.backend_id},
+    )
 
 
 @asynccontextmanager
-async def opened(ctx: Context, permit: SessionPermit, plan: Plan) -> AsyncIterator[Session]:
-    """Open a session and give it back when the block ends, however it ends."""
-    session = await open_session(ctx, permit, plan)
+async def opened(
+    ctx: Context, permit: SessionPermit, plan: Plan, first: Entry
+) -> AsyncIterator[Use]:
+    """Open a session with a first entry, and give it back when the block ends, however it ends."""
+    use = Use(*await _open(ctx, permit, plan, first))
     try:
-        yield session
+        yield use
     finally:
-        await asyncio.shield(_give_back(ctx, permit, session))
+        await asyncio.shield(_give_back(ctx, permit, use))
 
 
-async def _give_back(ctx: Context, permit: SessionPermit, session: Session) -> None:
+async def _give_back(ctx: Context, permit: SessionPermit, use: Use) -> None:
     # The connection goes at once; its account is taken away by a task that is retried for ever.
-    await session.aclose()
-    await _give_up(ctx, permit, WORK_DONE)
+    await use.session.aclose()
+    await _give_up(ctx, permit, WORK_DONE, use.ended)
 
 
-async def _give_up(ctx: Context, permit: SessionPermit, reason: str) -> None:
+async def _give_up(
+    ctx: Context, permit: SessionPermit, reason: str, ended: Entry | None = None
+) -> None:
     async with ctx.store.transaction() as tx:
+        if ended is not None:
+            await entries.append(tx, ended)
         if await sessions.mark_closing(tx, permit.session_id, reason):
             await enqueue(
                 tx,

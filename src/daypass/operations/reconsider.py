@@ -89,7 +89,7 @@ async def reconsider(
             tx,
             request,
             rule,
-            asked=considered.asked,
+            considered=considered,
             decided_by=None,
             reason=f"rule {rule.name!r} now allows it",
         )

@@ -26,7 +26,7 @@ from daypass.store import entries, grants, requests
 from daypass.store.codec import asked_to_json, decision_to_json
 from daypass.store.database import Tx, lock_key, now
 from daypass.store.principals import hold_principal
-from daypass.store.processes import Hint, tell
+from daypass.store.processes import Hint, tell, tell_of_moment
 from daypass.store.requests import NewRequest
 
 _LATE = timedelta(minutes=5)
@@ -209,7 +209,8 @@ async def _file(
             },
         ),
     )
-    request = await requests.lock_request(tx, request_id)
+    # Nobody else can see it yet.
+    request = await requests.get_request(tx, request_id)
     if request is None or request.state != RequestState.PENDING:
         raise RuntimeError("a request just filed is not there")
     grant_id = None
@@ -221,14 +222,14 @@ async def _file(
             tx,
             request,
             rule,
-            asked=considered.asked,
+            considered=considered,
             decided_by=None,
             reason=f"rule {rule.name!r} allows it",
         )
     else:
         await tell_approvers(tx, request, decision.steps, considered)
         await tell(tx, Hint.REQUEST_CHANGED, request_id)
-        await tell(tx, Hint.MOMENTS_CHANGED)
+        await tell_of_moment(tx, policy.policy.pending_ttl(decision.rule))
     return Filed(
         request_id=request_id,
         decision=decision,

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from daypass.audit.entry import Entry, EntryKind, Json
 from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unavailable
-from daypass.domain.ids import EntryId, GrantId, SessionId
+from daypass.domain.ids import GrantId, SessionId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import (
     PreparedText,
-    Session,
     StatementFacts,
     StatementResult,
     Verdict,
@@ -23,7 +22,7 @@ from daypass.engines.contract import (
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
 from daypass.operations.context import Context
 from daypass.operations.end_grants import LIVE, has_ended
-from daypass.operations.open_session import WORK_DONE, opened
+from daypass.operations.open_session import WORK_DONE, Use, opened
 from daypass.operations.open_target import engine_of
 from daypass.store import entries, grants, sessions
 from daypass.store.grants import GrantRow
@@ -86,18 +85,20 @@ async def run_query(
     except Denied as error:
         await _record_denied(ctx, actor, candidate.grant, content, error.detail_code, error.message)
         raise
-    async with opened(ctx, permit, candidate.found.plan) as session:
-        result = await _run(
-            ctx,
-            actor,
-            permit,
-            candidate.grant,
-            session,
-            prepared.text,
-            content,
-            parameters,
-            max_rows,
-        )
+    # I4: on record before the database sees it.
+    started = Entry(
+        EntryKind.STATEMENT_STARTED,
+        actor_id=actor.id,
+        address=actor.address,
+        application=actor.application,
+        database_id=permit.database_id,
+        grant_id=permit.grant_id,
+        session_id=permit.session_id,
+        rule=candidate.grant.rule,
+        content=content,
+    )
+    async with opened(ctx, permit, candidate.found.plan, started) as use:
+        result = await _run(permit, candidate.grant, use, prepared.text, parameters, max_rows)
     if result.lost:
         raise await _why_lost(ctx, permit, database)
     return QueryOutcome(
@@ -123,49 +124,31 @@ def _check_texts(text: str, parameters: Sequence[str | None]) -> None:
 
 
 async def _run(
-    ctx: Context,
-    actor: Actor,
     permit: SessionPermit,
     grant: GrantRow,
-    session: Session,
+    use: Use,
     text: str,
-    content: Mapping[str, Json],
     parameters: Sequence[str | None],
     max_rows: int,
 ) -> StatementResult:
-    """Send a prepared text, on record before and after."""
+    """Send a prepared text, and say how it ended, however it does."""
     limits = grant.limits
-    started = Entry(
-        EntryKind.STATEMENT_STARTED,
-        actor_id=actor.id,
-        address=actor.address,
-        application=actor.application,
-        database_id=permit.database_id,
-        grant_id=permit.grant_id,
-        session_id=permit.session_id,
-        rule=grant.rule,
-        content=content,
-    )
-    # I4: on record before the database sees it.
-    async with ctx.store.transaction() as tx:
-        number = await entries.append(tx, started)
+    # What is written down if nothing below gets to say more.
+    use.ended = _ended(permit, use, {"outcome": "failed"})
     try:
-        result = await session.execute(
+        result = await use.session.execute(
             text,
             parameters=parameters,
             max_rows=min(max(0, max_rows), _MAX_ROWS, limits.get("rows") or _MAX_ROWS),
             max_bytes=min(_MAX_BYTES, limits.get("size_bytes") or _MAX_BYTES),
             timeout_s=min(_TIMEOUT_S, limits.get("statement_timeout_s") or _TIMEOUT_S),
         )
-    except BaseException as error:
-        cancelled = isinstance(error, asyncio.CancelledError)
-        ended: dict[str, Json] = {"outcome": "cancelled" if cancelled else "failed"}
-        await asyncio.shield(_record_ended(ctx, permit, number, ended))
+    except asyncio.CancelledError:
+        use.ended = _ended(permit, use, {"outcome": "cancelled"})
         raise
-    await _record_ended(
-        ctx,
+    use.ended = _ended(
         permit,
-        number,
+        use,
         {
             "outcome": "lost" if result.lost else "failed" if result.sqlstate else "done",
             "rows": result.row_count,
@@ -179,21 +162,15 @@ async def _run(
     return result
 
 
-async def _record_ended(
-    ctx: Context, permit: SessionPermit, statement: EntryId, content: Mapping[str, Json]
-) -> None:
-    async with ctx.store.transaction() as tx:
-        await entries.append(
-            tx,
-            Entry(
-                EntryKind.STATEMENT_ENDED,
-                actor_id=permit.principal_id,
-                database_id=permit.database_id,
-                grant_id=permit.grant_id,
-                session_id=permit.session_id,
-                content={"statement": statement, **content},
-            ),
-        )
+def _ended(permit: SessionPermit, use: Use, content: Mapping[str, Json]) -> Entry:
+    return Entry(
+        EntryKind.STATEMENT_ENDED,
+        actor_id=permit.principal_id,
+        database_id=permit.database_id,
+        grant_id=permit.grant_id,
+        session_id=permit.session_id,
+        content={"statement": use.started, **content},
+    )
 
 
 async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error:

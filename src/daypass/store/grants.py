@@ -103,14 +103,18 @@ async def insert_grant(
     starts_at: datetime,
     deadline: datetime,
     state: GrantState,
+    scope_hash: ScopeHash | None = None,
+    policy_version: PolicyVersion | None = None,
+    catalog_version: CatalogVersion | None = None,
 ) -> GrantId:
-    """Make the grant of an approved request."""
+    """Make the grant of an approved request, with its scope where that is written down already."""
     cursor = await tx.execute(
         """
         insert into access_grant (
           request_id, principal_id, database_id, asked, rule, limits, direct_credentials,
-          break_glass, review, starts_at, deadline, state
-        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+          break_glass, review, starts_at, deadline, state, scope_hash, policy_version,
+          catalog_version
+        ) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         returning id
         """,
         (
@@ -126,6 +130,9 @@ async def insert_grant(
             starts_at,
             deadline,
             state,
+            scope_hash,
+            policy_version,
+            catalog_version,
         ),
     )
     row = await cursor.fetchone()

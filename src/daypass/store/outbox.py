@@ -37,6 +37,18 @@ class NewMessage:
     payload: Mapping[str, Any]
 
 
+_INSERT = """
+    insert into outbox (event, channel, recipient_id, payload)
+    select %(event)s, 'webhook', null::bigint, %(payload)s::jsonb
+    union all
+    select %(event)s, 'smtp', q.id, %(payload)s::jsonb
+    from (
+      select distinct coalesce(p.owner_id, p.id) as id from principal p
+      where p.id = any(%(recipients)s) and p.active
+    ) r join principal q on q.id = r.id and q.active
+"""
+
+
 async def insert_messages(tx: Tx, new: Sequence[NewMessage]) -> None:
     """Put messages into the outbox: one for programs, and one for each recipient by mail.
 
@@ -50,20 +62,11 @@ async def insert_messages(tx: Tx, new: Sequence[NewMessage]) -> None:
         }
         for each in new
     ]
+    if len(rows) == 1:
+        await tx.execute(_INSERT, rows[0])
+        return
     async with tx.cursor() as cursor:
-        await cursor.executemany(
-            """
-            insert into outbox (event, channel, recipient_id, payload)
-            select %(event)s, 'webhook', null::bigint, %(payload)s::jsonb
-            union all
-            select %(event)s, 'smtp', q.id, %(payload)s::jsonb
-            from (
-              select distinct coalesce(p.owner_id, p.id) as id from principal p
-              where p.id = any(%(recipients)s) and p.active
-            ) r join principal q on q.id = r.id and q.active
-            """,
-            rows,
-        )
+        await cursor.executemany(_INSERT, rows)
 
 
 async def claim_messages(tx: Tx, channel: str, limit: int) -> tuple[Message, ...]:

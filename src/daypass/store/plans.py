@@ -70,6 +70,16 @@ async def get_plan(tx: Tx, database_id: DatabaseId, scope_hash: ScopeHash) -> Pl
         return await cursor.fetchone()
 
 
+async def is_applied(tx: Tx, database_id: DatabaseId, scope_hash: ScopeHash) -> bool | None:
+    """Say whether a plan is made and verified; None when it is not even written down."""
+    cursor = await tx.execute(
+        "select applied_at is not null from plan where database_id = %s and scope_hash = %s",
+        (database_id, scope_hash),
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def mark_applied(tx: Tx, database_id: DatabaseId, scope_hash: ScopeHash) -> None:
     """Note that a plan was made and verified."""
     await tx.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 
 from daypass.store.database import Tx
@@ -43,6 +44,16 @@ async def forget_process(tx: Tx, process_id: uuid.UUID) -> None:
 async def tell(tx: Tx, hint: Hint, number: int = 0) -> None:
     """Give a hint once the transaction has committed."""
     await tx.execute("select pg_notify(%s, %s)", (CHANNEL, f"{hint.value} {number}"))
+
+
+_SOON = timedelta(seconds=2)
+"""Every process looks at least each second for what is due."""
+
+
+async def tell_of_moment(tx: Tx, left: timedelta) -> None:
+    """Hint that something new becomes due after so long, where nobody would look before."""
+    if left < _SOON:
+        await tell(tx, Hint.MOMENTS_CHANGED)
 
 
 async def tell_all(tx: Tx, hint: Hint, numbers: Sequence[int]) -> None:
