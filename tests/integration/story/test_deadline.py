@@ -113,8 +113,11 @@ def place(store_cluster: Cluster, company: CompanyServer) -> Iterator[Place]:
         async with world(store_cluster, company, keep_store=True) as here:
             return Place(here.store_conninfo, here.key, here.instance_id, here.shop)
 
+    # A login of one's own is refused while another database shows PUBLIC anything.
+    company.sql("revoke select on public.page_views from public", "metrics")
     place = asyncio.run(prepare())
     yield place
+    company.sql("grant select on public.page_views to public", "metrics")
     pg.drop_database(store_cluster, place.store_conninfo)
 
 
