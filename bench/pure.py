@@ -115,7 +115,7 @@ async def _reads(target: Target, times: int) -> tuple[list[float], Catalog]:
 
 def _make(place: Place, relations: int) -> None:
     columns = ", ".join(f"c{number} text" for number in range(1, _COLUMNS))
-    place.company.sql(f"create database {_DATABASE} owner shop_owner")
+    place.company.sql(f"create database {_DATABASE} owner shop_owner template template0")
     place.company.sql(f"grant connect, create on database {_DATABASE} to daypass_admin")
     place.company.sql(
         f"""
