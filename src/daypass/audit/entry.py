@@ -121,13 +121,24 @@ def canonical(entry: Entry, at: datetime) -> str:
         "content": entry.content,
     }
     _check(document, "entry")
-    # Keys are ASCII, so that sorting by code point equals RFC 8785's sorting by UTF-16 unit.
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(_ordered(document), separators=(",", ":"), ensure_ascii=False)
 
 
 def digest(canonical_text: str) -> bytes:
     """Return the SHA-256 of an entry's canonical text."""
     return hashlib.sha256(canonical_text.encode()).digest()
+
+
+def _ordered(value: Json) -> Json:
+    """Put the members of every object in the order of their names' UTF-16 units (RFC 8785)."""
+    match value:
+        case dict():
+            names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+            return {name: _ordered(value[name]) for name in names}
+        case list() | tuple():
+            return [_ordered(inner) for inner in value]
+        case _:
+            return value
 
 
 def _check(value: object, place: str) -> None:
@@ -139,8 +150,8 @@ def _check(value: object, place: str) -> None:
                 raise TypeError(f"{place} is an integer JSON readers would round; write it as text")
         case dict():
             for key, inner in value.items():
-                if not (isinstance(key, str) and key.isascii()):
-                    raise TypeError(f"{place} has a key that is not ASCII text")
+                if not isinstance(key, str):
+                    raise TypeError(f"{place} has a key that is not text")
                 _check(inner, f"{place}.{key}")
         case list() | tuple():
             for number, inner in enumerate(value):
