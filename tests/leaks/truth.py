@@ -51,7 +51,7 @@ select n.nspname, c.relname,
   array(select a.attname::text from pg_attribute as a
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum)
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('r', 'm', 'v') and n.nspname not in ('information_schema', 'daypass')
+where c.relkind in ('r', 'p', 'm', 'v') and n.nspname not in ('information_schema', 'daypass')
   and n.nspname !~ '^(pg_|dp_v_)' order by 1, 2
 """
 # Texts of the catalog: every role reads them, whatever it is granted.
