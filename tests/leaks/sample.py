@@ -128,7 +128,7 @@ class Sample:
         async with ctx.store.transaction() as tx:
             policy = await hold_policy(tx)
             facts = await load_facts(tx, self.world.shop)
-        _, plan = compile_scope(ctx, policy, facts, actor.principal, asked)
+        _, plan = await compile_scope(ctx, policy, facts, actor.principal, asked)
         await self.target.apply(plan)
         assert (await self.target.verify(plan)).problems == ()
         self.scopes.append(plan)

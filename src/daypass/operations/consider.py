@@ -77,7 +77,7 @@ async def consider(
     """
     facts = await load_facts(tx, database_id)
     asked, duration = _expanded(policy, ask)
-    found = work_out(ctx, policy, facts, principal, asked)
+    found = await work_out(ctx, policy, facts, principal, asked)
     if ask.direct_credentials:
         _check_direct(asked)
     resolution = found.resolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -152,13 +153,24 @@ async def _read(tx: Tx, database_id: DatabaseId) -> tuple[Edition, CatalogVersio
     if row is None:
         raise NotFound(f"there is no database {database_id} with a catalog")
     key: Edition = (row[0], database_id, row[1], row[2])
-    catalog = decode_catalog(row[4])
-    tags = _tags(row[5], row[6], row[7])
-    heavy = _Heavy(catalog, tags, classify(catalog, tags), frozenset(row[8]))
+    # A big catalog takes long enough to keep others from being ended in time.
+    heavy = await asyncio.to_thread(_heavy, row[4], row[5], row[6], row[7], row[8])
     _cache[key] = heavy
     while len(_cache) > _CACHED_DATABASES:
         _cache.popitem(last=False)
     return key, CatalogVersion(row[3]), heavy
+
+
+def _heavy(
+    content: str,
+    relations: Iterable[list[str]],
+    columns: Iterable[list[str]],
+    classified: Iterable[list[str]],
+    accepted: Iterable[str],
+) -> _Heavy:
+    catalog = decode_catalog(content)
+    tags = _tags(relations, columns, classified)
+    return _Heavy(catalog, tags, classify(catalog, tags), frozenset(accepted))
 
 
 def _tags(

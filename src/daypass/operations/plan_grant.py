@@ -49,12 +49,12 @@ async def plan_grants(ctx: Context, tx: Tx, of: Sequence[GrantRow]) -> tuple[Gra
         if grant.principal_id not in people:
             people[grant.principal_id] = await get_principal(tx, grant.principal_id)
         on = facts[grant.database_id]
-        scope, plan = compile_scope(ctx, policy, on, people[grant.principal_id], grant.asked)
+        scope, plan = await compile_scope(ctx, policy, on, people[grant.principal_id], grant.asked)
         found.append(GrantPlan(scope, plan, on, policy.version))
     return tuple(found)
 
 
-def compile_scope(
+async def compile_scope(
     ctx: Context,
     policy: PolicyInForce,
     facts: DatabaseFactsBundle,
@@ -62,5 +62,5 @@ def compile_scope(
     asked: AskedScope,
 ) -> tuple[Scope, Plan]:
     """Work out the scope and plan of what was approved, with what is still there of it."""
-    found = work_out(ctx, policy, facts, principal, asked, missing_ok=True)
+    found = await work_out(ctx, policy, facts, principal, asked, missing_ok=True)
     return found.scope, found.plan

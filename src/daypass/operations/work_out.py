@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from daypass.domain.errors import Invalid
 from daypass.domain.principal import Principal
@@ -35,9 +37,10 @@ class WorkedOut:
 
 _CACHED = 256
 _cache: OrderedDict[tuple[Hashable, bool], WorkedOut] = OrderedDict()
+_turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
 
-def work_out(
+async def work_out(
     ctx: Context,
     policy: PolicyInForce,
     facts: DatabaseFactsBundle,
@@ -48,16 +51,34 @@ def work_out(
 ) -> WorkedOut:
     """Resolve and compile; neither depends on the clock.
 
+    Hundreds of relations take a second of a processor, in which deadlines must be kept: it is done
+    in a thread, once for all who wait for the same.
     Raises `Invalid` when it names what is not there, unless `missing_ok` (a grant made earlier), or
     what no ask may contain, or when it cannot be compiled.
     """
     key = _key(policy, facts, principal, asked)
-    # Where nothing is missing, it does not matter whether it might be.
-    for found in (key, False), (key, missing_ok):
-        known = _cache.get(found)
-        if known is not None:
-            _cache.move_to_end(found)
-            return known
+    async with _turns.setdefault(key, asyncio.Lock()):
+        # Where nothing is missing, it does not matter whether it might be.
+        for found in (key, False), (key, missing_ok):
+            known = _cache.get(found)
+            if known is not None:
+                _cache.move_to_end(found)
+                return known
+        made = await asyncio.to_thread(_make, ctx, policy, facts, principal, asked, missing_ok)
+        _cache[key, missing_ok] = made
+        while len(_cache) > _CACHED:
+            _cache.popitem(last=False)
+    return made
+
+
+def _make(
+    ctx: Context,
+    policy: PolicyInForce,
+    facts: DatabaseFactsBundle,
+    principal: Principal,
+    asked: AskedScope,
+    missing_ok: bool,
+) -> WorkedOut:
     resolution = resolve(
         policy.policy,
         asked,
@@ -73,10 +94,7 @@ def work_out(
     plan = engine.compile(resolution.scope, facts.catalog, facts.name, facts.accepted)
     if not missing_ok:
         _check_filters(plan)
-    worked_out = _cache[key, missing_ok] = WorkedOut(resolution, plan)
-    while len(_cache) > _CACHED:
-        _cache.popitem(last=False)
-    return worked_out
+    return WorkedOut(resolution, plan)
 
 
 def _check_filters(plan: Plan) -> None:

@@ -40,9 +40,10 @@ def compile_scope(
     """
     left_out: list[LeftOut] = list(scope.left_out)
     around = reach(scope, catalog, accepted)
+    by_name = {each.name: each for each in catalog.relations}
     relations: list[PlannedRelation] = []
     for scoped in scope.relations:
-        known = catalog.relation(scoped.name)
+        known = by_name.get(scoped.name)
         if known is None:
             left_out.append(gone(str(scoped.name)))
             continue
@@ -72,7 +73,7 @@ def compile_scope(
         "engine": catalog.engine,
         "database": database,
         "classes": sorted(scope.classes),
-        "relations": [_canonical(each, catalog.relation(each.name)) for each in relations],
+        "relations": [_canonical(each, by_name.get(each.name)) for each in relations],
         "settings": settings,
         "native_role": scope.native_role,
         "granted": granted,
