@@ -172,7 +172,7 @@ async def _api(here: World) -> AsyncIterator[httpx.AsyncClient]:
                 headers={"Authorization": f"Bearer {token.secret.reveal()}"},
                 timeout=120,
             ) as client:
-                while not server.started:
+                while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.01)
                 yield client
         finally:
