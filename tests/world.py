@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from daypass.demo.company.company import ADMIN, STANDING_LOGINS, load_company
@@ -62,7 +62,10 @@ class CompanyServer:
         """Run a statement as the superuser."""
         with psycopg.connect(self.cluster.conninfo(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
+            result = cursor.pgresult
+            # Not by its columns: `select from …` has rows without any.
+            has_rows = result is not None and result.status == pq.ExecStatus.TUPLES_OK
+            return cursor.fetchall() if has_rows else []
 
     def bare(self) -> None:
         """Take away what the first grant on a server makes for all that follow."""

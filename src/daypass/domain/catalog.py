@@ -15,7 +15,7 @@ class RelationName:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return f"{self.schema}.{self.name}" if self.schema else self.name
 
     @classmethod
     def parse(cls, text: str) -> RelationName:

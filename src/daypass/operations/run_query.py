@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daypass.audit.entry import Entry, EntryKind, Json
 from daypass.domain.decision import Decision, Outcome, Reason
@@ -101,6 +101,7 @@ async def run_query(
         result = await _run(permit, candidate.grant, use, prepared.text, parameters, max_rows)
     if result.lost:
         raise await _why_lost(ctx, permit, database)
+    result = _helped(database, candidate, prepared, result)
     return QueryOutcome(
         result, permit.grant_id, permit.session_id, _masked_names(candidate, prepared, result)
     )
@@ -198,16 +199,50 @@ async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error
 def _choose(
     ctx: Context, candidates: Sequence[Candidate], text: str
 ) -> tuple[Candidate, PreparedText]:
-    first: tuple[Candidate, PreparedText] | None = None
+    """Return the most specific candidate that has all the text names, else the best there is."""
+    denied: tuple[Candidate, PreparedText] | None = None
+    allowed: tuple[Candidate, PreparedText] | None = None
     for candidate in candidates:
         prepared = engine_of(ctx, candidate.found.facts.engine).prepare(text, candidate.found.plan)
-        if prepared.verdict is Verdict.FORWARD:
+        if prepared.verdict is Verdict.DENY:
+            denied = denied or (candidate, prepared)
+        elif not _strange(candidate, prepared):
             return candidate, prepared
-        if first is None:
-            first = candidate, prepared
-    if first is None:
+        else:
+            # The server looks up what has no schema; another grant may have it.
+            allowed = allowed or (candidate, prepared)
+    found = allowed or denied
+    if found is None:
         raise RuntimeError("no candidate was given")
-    return first
+    return found
+
+
+def _strange(candidate: Candidate, prepared: PreparedText) -> frozenset[str]:
+    """Return the names without a schema that are no relation of the candidate's scope."""
+    scope = candidate.found.scope
+    if scope.native_role is not None:
+        return frozenset()
+    known = {each.name.name for each in scope.relations}
+    named = {n for each in prepared.statements for n in each.read | each.written}
+    return frozenset(name.name for name in named if not name.schema) - known
+
+
+def _helped(
+    database: str, candidate: Candidate, prepared: PreparedText, result: StatementResult
+) -> StatementResult:
+    """Say where a relation is that the server did not find, if the grant only lacks it."""
+    strange = _strange(candidate, prepared) if result.error and not result.hint else frozenset()
+    meant = [
+        each.name for each in candidate.found.facts.catalog.relations if each.name.name in strange
+    ]
+    if not meant:
+        return result
+    options = "".join(f" --relation {name}" for name in sorted(meant))
+    return replace(
+        result,
+        hint=f"grant {candidate.grant.id} does not have it; ask for it: "
+        f'daypass request {database}{options} --reason "…"',
+    )
 
 
 def _content(
