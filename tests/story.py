@@ -151,3 +151,12 @@ def seen_by(error: Error) -> tuple[object, ...]:
 
 
 MINUTE = timedelta(minutes=1)
+
+_LAST_STEP = "\n      - {approvers: [group:security], count: 1, when: 'request.unmask != []'}"
+TWO_DBAS = policy_with(
+    (
+        "[group:dba, owners], count: 1}" + _LAST_STEP,
+        "[group:dba, owners], count: 2}" + _LAST_STEP,
+    )
+)
+"""The sample's policy, with two people for the first step of what nothing else covers."""

@@ -21,7 +21,16 @@ from daypass.operations.decide_request import decide_request
 from daypass.operations.delegate_decisions import delegate_decisions
 from daypass.operations.show_requests import RequestFilter, list_requests, show_request
 from tests.people import person
-from tests.story import MINUTE, addresses, agree, grant_of, log, policy_with, request_of, told
+from tests.story import (
+    MINUTE,
+    TWO_DBAS,
+    addresses,
+    agree,
+    grant_of,
+    log,
+    request_of,
+    told,
+)
 from tests.world import World
 
 pytestmark = pytest.mark.one_major
@@ -29,13 +38,6 @@ pytestmark = pytest.mark.one_major
 C = StatementClass
 WRITE = frozenset({C.SELECT, C.UPDATE})
 EMAIL = ("sales.customers.email",)
-_LAST = "\n      - {approvers: [group:security], count: 1, when: 'request.unmask != []'}"
-TWO_DBAS = policy_with(
-    (
-        "[group:dba, owners], count: 1}" + _LAST,
-        "[group:dba, owners], count: 2}" + _LAST,
-    )
-)
 
 
 async def no(here: World, request_id: RequestId, actor: Actor, **more: object) -> str:
