@@ -20,17 +20,19 @@ READS = frozenset({C.SELECT, C.EXPLAIN})
 CUSTOMERS = ("id", "name", "email", "region", "born", "salary")
 NOTES = ("id", "customer", "body")
 
+# Found once: a server is shared by the tests whose parameter is the same object.
+_places: list[Place] = []
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for an engine once for each kind and version of server."""
     if "place" in metafunc.fixturenames:
-        found: list[Place] = []
-        for module in sorted((Path(__file__).parent / "engines").glob("*.py")):
-            found += importlib.import_module(f"tests.contract.engines.{module.stem}").places(
-                metafunc.config
-            )
-        ids = [each.name for each in found]
-        metafunc.parametrize("place", found, ids=ids, scope="session", indirect=True)
+        if not _places:
+            for module in sorted((Path(__file__).parent / "engines").glob("*.py")):
+                name = f"tests.contract.engines.{module.stem}"
+                _places.extend(importlib.import_module(name).places(metafunc.config))
+        ids = [each.name for each in _places]
+        metafunc.parametrize("place", _places, ids=ids, scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -178,6 +177,7 @@ class PostgresPlace:
         self.name = f"postgres-{major}"
         self._major = major
         self._cluster: Cluster | None = None
+        self._conninfo = ""
 
     @contextlib.contextmanager
     def start(self) -> Iterator[PostgresPlace]:
@@ -202,37 +202,45 @@ class PostgresPlace:
 
     @contextlib.contextmanager
     def fresh(self) -> Iterator[_PostgresUnderTest]:
+        # One database for all, emptied each time: making one copies many files.
         assert self._cluster is not None
-        conninfo = pg.make_database(self._cluster)
-        name = sql.Identifier(str(conninfo_to_dict(conninfo)["dbname"]))
+        if not self._conninfo:
+            self._conninfo = pg.make_database(self._cluster)
+        name = sql.Identifier(str(conninfo_to_dict(self._conninfo)["dbname"]))
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL(
+                    "alter database {name} owner to {owner};"
+                    " grant create on database {name} to {admin}"
+                ).format(name=name, owner=sql.Identifier(_OWNER), admin=sql.Identifier(_ADMIN))
+            )
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(_OWNER)))
+            connection.execute(_SAMPLES.encode())
         try:
-            with psycopg.connect(conninfo, autocommit=True) as connection:
-                connection.execute(
-                    sql.SQL(
-                        "alter database {name} owner to {owner};"
-                        " grant create on database {name} to {admin}"
-                    ).format(name=name, owner=sql.Identifier(_OWNER), admin=sql.Identifier(_ADMIN))
-                )
-                connection.execute(sql.SQL("set role {}").format(sql.Identifier(_OWNER)))
-                connection.execute(_SAMPLES.encode())
-            yield _PostgresUnderTest(self._cluster, conninfo)
+            yield _PostgresUnderTest(self._cluster, self._conninfo)
         finally:
-            pg.drop_database(self._cluster, conninfo)
             self._forget()
 
     def _forget(self) -> None:
-        """Drop what tests left for the whole server."""
-        assert self._cluster is not None
-        with psycopg.connect(self._cluster.conninfo("postgres"), autocommit=True) as connection:
+        """Drop everything that was made since the database was new."""
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where pid <> pg_backend_pid() and backend_type = 'client backend'"
+            )
+            for gid in connection.execute("select gid from pg_prepared_xacts").fetchall():
+                connection.execute(sql.SQL("rollback prepared {}").format(sql.Literal(*gid)))
             left = [
                 str(name)
-                for (name,) in connection.execute("select rolname from pg_roles").fetchall()
-                if re.match("dp_", str(name))
+                for (name,) in connection.execute(
+                    "select rolname from pg_roles where rolname ~ '^dp_'"
+                ).fetchall()
             ]
+            for name in [*left, _ADMIN, _OWNER]:
+                owned = sql.SQL("drop owned by {} cascade").format(sql.Identifier(name))
+                connection.execute(owned)
             for name in left:
-                role = sql.Identifier(name)
-                connection.execute(sql.SQL("drop owned by {} cascade").format(role))
-                connection.execute(sql.SQL("drop role {}").format(role))
+                connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
 def places(config: pytest.Config) -> Iterable[PostgresPlace]:
