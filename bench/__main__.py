@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import platform
 import time
@@ -11,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 
 from bench import grants, masked, noise, pure, sessions, usable
@@ -37,7 +37,8 @@ def main() -> int:
     parser.add_argument("--customers", type=int, help="rows to query (200,000; quick: 5,000)")
     parser.add_argument("--json", type=Path, default=Path("reports/bench.json"))
     options = parser.parse_args()
-    asyncio.run(_run(options, Console(highlight=False, width=170)))
+    # As `daypass serve` runs.
+    uvloop.run(_run(options, Console(highlight=False, width=170)))
     return 0
 
 

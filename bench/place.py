@@ -88,7 +88,7 @@ class Place:
                 )
                 if not left:
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.03)
 
 
 def ask_for(*relations: str, hours: float = 1) -> Ask:

@@ -20,12 +20,13 @@ from daypass.operations.run_query import run_query
 
 _QUERY = "select full_name, email, phone, region from sales.customers where id = 42"
 _AIMS = {"p50": 50.0, "p99": 150.0}
-_WARM_UP = 5
+_WARM_UP = 10
+_TOGETHER = 10
 
 
 async def measure(place: Place) -> list[Figure]:
     """Measure a shared scope in process and over HTTP by turns, then scopes made for the first."""
-    rounds = 30 if place.quick else 200
+    rounds = 30 if place.quick else 210
     one = ask_for("sales.customers")
     ada = await place.actor("ada")
     # Somebody else's grant of the same scope keeps it made.
@@ -37,24 +38,31 @@ async def measure(place: Place) -> list[Figure]:
     http: list[float] = []
     asking: list[float] = []
     busy, busy_http, closing = Meter(place), Meter(place), Meter(place)
-    for number in range(_WARM_UP + rounds):
-        with busy.running() if number >= _WARM_UP else nullcontext():
-            took, grant_id, asked = await _directly(place, one)
-        with closing.running() if number >= _WARM_UP else nullcontext():
-            await _end(place, grant_id)
-        with busy_http.running() if number >= _WARM_UP else nullcontext():
-            took_http, grant_id = await _over_http(place, one)
-        await _end(place, grant_id)
-        if number >= _WARM_UP:
-            direct.append(took)
-            asking.append(asked)
-            http.append(took_http)
+    for first in range(0, rounds, _TOGETHER):
+        done: list[GrantId] = []
+        for number in range(first, first + _TOGETHER):
+            warm = number >= _WARM_UP or place.quick
+            with busy.running() if warm else nullcontext():
+                took, grant_id, asked = await _directly(place, one)
+            done.append(grant_id)
+            await place.all_closed()
+            with busy_http.running() if warm else nullcontext():
+                took_http, grant_id = await _over_http(place, one)
+            done.append(grant_id)
+            # Its session is closed behind it: others' measurements are not to pay for that.
+            await place.all_closed()
+            if warm:
+                direct.append(took)
+                asking.append(asked)
+                http.append(took_http)
+        with closing.running():
+            await _end(place, *done)
     await _end(place, held.grant_id)
     figures = [
         spread("1", "request → first row, scope shared, in process", direct, aims=_AIMS),
         spread("1", "   of which asking", asking),
-        busy.figure("1", "of both, in process", rounds),
-        closing.figure("1", "of ending the grant until its receipt", rounds),
+        busy.figure("1", "of both, in process", len(direct)),
+        closing.figure("1", "of ending a grant until its receipt, 20 together", 2 * rounds),
         spread(
             "1",
             "request → first row, scope shared, two HTTP calls",
@@ -62,9 +70,9 @@ async def measure(place: Place) -> list[Figure]:
             aims=_AIMS,
             note="the client runs in the server's process and shares its processor",
         ),
-        busy_http.figure("1", "of both, with the HTTP client", rounds),
+        busy_http.figure("1", "of both, with the HTTP client", len(http)),
     ]
-    cold = 10 if place.quick else 50
+    cold = 10 if place.quick else 30
     seconds = []
     for number in range(cold):
         ask = narrowed(one, "sales.customers", f"id < {1_000_000 + number}")
@@ -129,8 +137,10 @@ def _check(rows: int, masked: tuple[str, ...]) -> None:
         raise RuntimeError(f"the query gave {rows} rows, masked {masked}")
 
 
-async def _end(place: Place, grant_id: GrantId) -> None:
-    await release_grant(place.ctx, await place.actor("ada"), grant_id)
+async def _end(place: Place, *grant_ids: GrantId) -> None:
+    ada = await place.actor("ada")
+    for each in grant_ids:
+        await release_grant(place.ctx, ada, each)
     await place.all_closed()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,6 +65,7 @@ class Trace:
 
     replies: list[Reply] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    account: str = ""
     others: dict[str, Connection] = field(default_factory=dict)
     """Connections of somebody else, open until the end."""
 
@@ -103,9 +104,8 @@ class Stage:
 
     def say(self, text: str, guess: str = "") -> str:
         """Put names and a guess into a text."""
-        for name, value in {**self.names, "guess": guess}.items():
-            text = text.replace(f"<{name}>", value)
-        return text
+        names = {**self.names, "guess": guess}
+        return _replaced(text, {f"<{name}>": value for name, value in names.items()})
 
 
 def names_of(truth: Truth, account: str, other: str = ABSENT) -> dict[str, str]:
@@ -155,6 +155,7 @@ def _perform(attack: Attack, stage: Stage, guess: str) -> Trace:
     if isinstance(wire, str):
         trace.replies.append(Reply(sqlstate=REFUSED, pieces=[wire]))
         return trace
+    trace.account = wire.account
     try:
         wire.send(_BOUND_S)
         rolled_back = stage.transaction and not attack.commits
@@ -259,11 +260,18 @@ def _undone(attack: Attack, stage: Stage) -> Iterator[None]:
 
 
 def _response(trace: Trace, guess: str) -> tuple[object, ...]:
-    """Return what a client can tell apart, the guess itself aside."""
+    """Return what a client can tell apart, the guess and its account's own name aside."""
+    own = {trace.account: "<account>"} if trace.account else {}
     return tuple(
-        (reply.sqlstate, reply.text.replace(guess, "?").replace(guess.lower(), "?"))
+        (reply.sqlstate, _replaced(reply.text, {**own, guess: "?", guess.lower(): "?"}))
         for reply in trace.replies
     )
+
+
+def _replaced(text: str, names: Mapping[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace(name, value)
+    return text
 
 
 def lacking(superuser: str) -> frozenset[str]:

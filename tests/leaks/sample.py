@@ -185,7 +185,7 @@ class Sample:
             session = await self.target.open_session(plan, replace(spec, account=account))
             self.accounts.append(account)
             assert isinstance(session, PostgresSession)
-            return Wire(session._connection.pgconn)
+            return Wire(session._connection.pgconn, session)
 
         def again() -> Wire | str:
             return asyncio.run_coroutine_threadsafe(dial(), loop).result(30)

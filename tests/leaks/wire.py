@@ -65,8 +65,10 @@ class Reply:
 class Wire:
     """A connection of libpq, used directly so that nothing is lost on the way."""
 
-    def __init__(self, pgconn: pq.abc.PGconn) -> None:
+    def __init__(self, pgconn: pq.abc.PGconn, holder: object = None) -> None:
+        """Use a connection; `holder` would close it, were it forgotten before."""
         self._pgconn = pgconn
+        self._holder = holder
         self._reply = Reply()
         self._kept = 0
         self._early: list[str] = []
@@ -100,6 +102,11 @@ class Wire:
     def major(self) -> int:
         """Return the server's major version."""
         return self._pgconn.server_version // 10000
+
+    @property
+    def account(self) -> str:
+        """Return the name under which the server let it in."""
+        return _text(self._pgconn.parameter_status(b"session_authorization") or b"")
 
     def send(self, message: str | Bound) -> Reply:
         """Send one message and return all that came by its end, notifications included."""

@@ -71,7 +71,7 @@ def demo(
     Ctrl-C or TERM stops both; the state stays and is found again. Where a demo runs already, its
     addresses are shown.
     """
-    import asyncio
+    import uvloop
 
     from daypass.app import configure_logging
     from daypass.demo.start import AlreadyRunning
@@ -82,7 +82,7 @@ def demo(
     configure_logging("error")
     folder = state.absolute() if state is not None else default_state_dir() / "demo"
     try:
-        asyncio.run(_run(folder, customers, port))
+        uvloop.run(_run(folder, customers, port))
     except AlreadyRunning as running:
         _show_running(folder, running.addresses)
     except Error as error:

@@ -32,7 +32,7 @@ def serve(
     starts a PostgreSQL of its own. While there is no admin, a one-time link to become the first one
     is printed.
     """
-    import asyncio
+    import uvloop
 
     from daypass.app import configure_logging
     from daypass.app import serve as run
@@ -42,7 +42,7 @@ def serve(
     try:
         settings = load_settings(config, os.environ)
         configure_logging(settings.log_level)
-        asyncio.run(run(settings, _announce))
+        uvloop.run(run(settings, _announce))
     except Error as error:
         raise failure_of_error(error) from error
 

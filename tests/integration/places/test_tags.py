@@ -60,7 +60,7 @@ prod/shoop: {}
     problems = dict(caught.value.problems)
     assert problems == {
         "t.yaml:2:3": "there is no relation sales.custmers; did you mean sales.customers?",
-        "t.yaml:4:3": "there is no relation .customers; did you mean sales.customers?",
+        "t.yaml:4:3": "there is no relation customers; did you mean sales.customers?",
         "t.yaml:7:7": "sales.orders has no column ship_too; did you mean ship_to?",
         "t.yaml:8:15": "'Money' is no tag: lower-case letters, digits, . _ - and at most 63",
         "t.yaml:9:5": "'tag' is not one of tags, columns",
