@@ -226,9 +226,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "statements that run unrecorded",
-        OPS + "run_query.py",
-        "        number = await entries.append(tx, started)\n",
-        "        number = EntryId(0)\n",
+        OPS + "open_session.py",
+        "                    number = await entries.append(tx, first, at=moment)\n",
+        "                    number = EntryId(0)\n",
         STORY + "test_sessions.py",
     ),
     Mutant(

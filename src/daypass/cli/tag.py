@@ -119,17 +119,42 @@ def set_tags(
 @app.command()
 def suggest(
     database: DatabaseName,
-    state: Annotated[
-        str, typer.Option("--state", help="proposed, accepted or dismissed.")
-    ] = "proposed",
+    relation: Annotated[
+        list[str] | None,
+        typer.Option("--relation", metavar="SCHEMA.RELATION", help="Look only here; repeatable."),
+    ] = None,
+    known: Annotated[
+        str,
+        typer.Option(
+            "--list",
+            metavar="STATE",
+            help="Look at nothing, list what is proposed, accepted or dismissed.",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List tags that names, types and values suggest; nothing is applied without your yes."""
-    answer = connect().get(database_path(database, "/suggestions"), state=state)
+    """Suggest tags from names, types and sampled values; nothing is applied without your yes."""
+    path = database_path(database, "/suggestions")
+    if known and relation:
+        raise usage("--list looks nowhere, so --relation says nothing", next_step="give one")
+    if known:
+        answer = connect().get(path, state=known)
+    else:
+        answer = connect().post(
+            path, {"relations": relation} if relation else {}, so="nothing was looked at"
+        )
     if as_json:
         show_json(answer)
         return
+    if not known:
+        say(
+            f"Looked at {plural(answer['looked_at'], 'relation')}, at values of "
+            f"{answer['sampled']}: {plural(answer['new'], 'new suggestion')}."
+        )
+        if answer["problem"]:
+            say(f"Not all could be sampled: {answer['problem']}")
     found = answer["items"]
+    state = known or "proposed"
     show_table(
         ("No.", "Column", "Tag", "Sure", "Why"),
         [

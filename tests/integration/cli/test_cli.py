@@ -255,7 +255,7 @@ def test_lists_are_printed_for_people(terminal: Terminal) -> None:
         ("instance", "list"),
         ("instance", "show", "prod"),
         ("tag", "list", "prod/metrics"),
-        ("tag", "suggest", "prod/shop"),
+        ("tag", "suggest", "prod/shop", "--list", "proposed"),
         ("exposure", "list", "prod/shop"),
         ("requests",),
         ("grants", "--all"),
@@ -269,3 +269,24 @@ def test_lists_are_printed_for_people(terminal: Terminal) -> None:
         ended = terminal.run("--as", "robin", *words)
         assert (ended.exit_code, ended.err) == (0, ""), words
         assert ended.out.strip(), words
+
+
+def test_tags_are_suggested_anew_and_applied_by_a_yes_alone(terminal: Terminal) -> None:
+    dana = ("--as", "dana")
+    forget = terminal.run(*dana, "tag", "set", "prod/shop", "sales.customers.phone", "--forget")
+    assert forget.exit_code == 0
+    looked = terminal.run(*dana, "tag", "suggest", "prod/shop", "--relation", "sales.customers")
+    assert looked.exit_code == 0
+    assert looked.out.startswith("Looked at 1 relation, at values of 1: 1 new suggestion.")
+    assert "pii.phone" in looked.out
+    words = ("tag", "suggest", "prod/shop", "--list", "proposed", "--json")
+    (proposed,) = terminal.run(*dana, *words).json["items"]
+    assert proposed["column"] == "sales.customers.phone"
+    shown = terminal.run(*dana, "tag", "list", "prod/shop", "--json").json
+    assert "sales.customers.phone" in shown["unclassified"]
+    accepted = terminal.run(*dana, "tag", "accept", "prod/shop", str(proposed["id"]))
+    assert accepted.out.strip() == "sales.customers.phone is now pii.phone."
+    shown = terminal.run(*dana, "tag", "list", "prod/shop", "--json").json
+    assert "sales.customers.phone" not in shown["unclassified"]
+    both = terminal.run(*dana, "tag", "suggest", "prod/shop", "--relation", "x.y", "--list", "x")
+    assert both.exit_code == 2

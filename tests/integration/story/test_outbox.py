@@ -25,9 +25,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from daypass.domain.errors import Denied
 from daypass.domain.secret import Secret
+from daypass.embedded.addresses import free_port
 from daypass.jobs.channels import MailChannel, WebhookChannel
 from daypass.operations.send_messages import Channel, send_messages
-from daypass.embedded.addresses import free_port
 from tests.story import TWO_DBAS, agree, jobs_running, until
 from tests.world import World
 
@@ -100,7 +100,7 @@ def endpoint(calls: Calls, port: int) -> Iterator[str]:
     """Run an HTTP endpoint until the block ends, and return its address."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             calls.seen.append((time.monotonic(), headers, body))

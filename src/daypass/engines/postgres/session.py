@@ -16,6 +16,7 @@ from daypass.engines.contract import ResultColumn, StatementResult
 
 CHUNK_ROWS = 256
 MAX_NOTICES = 100
+MAX_ERROR_TEXT = 8192
 CANCEL_TIMEOUT_S = 5.0
 
 TypeNames = Callable[[Sequence[int]], Awaitable[dict[int, str]]]
@@ -121,7 +122,8 @@ class PostgresSession:
 
     def _note(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         if len(self._notices) < MAX_NOTICES:
-            self._notices.append(f"{diagnostic.severity}: {diagnostic.message_primary}")
+            text = f"{diagnostic.severity}: {diagnostic.message_primary}"
+            self._notices.append(clipped(text))
 
     async def _names(self, columns: Sequence[tuple[str, int]]) -> dict[int, str]:
         names: dict[int, str] = {}
@@ -262,17 +264,25 @@ class _Reader:
 
     def _take_error(self, result: pq.abc.PGresult) -> None:
         def field(which: pq.DiagnosticField) -> str:
-            return (result.error_field(which) or b"").decode("utf-8", "replace")
+            text = (result.error_field(which) or b"").decode("utf-8", "replace")
+            return clipped(text)
 
         self._begin([])
         self._more = False
         self.sqlstate = field(pq.DiagnosticField.SQLSTATE) or _ENDED
-        message = field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.get_error_message()
+        message = field(pq.DiagnosticField.MESSAGE_PRIMARY) or clipped(result.get_error_message())
         detail = field(pq.DiagnosticField.MESSAGE_DETAIL)
         self.error = f"{message}\n{detail}" if detail else message
         self.hint = field(pq.DiagnosticField.MESSAGE_HINT)
         position = field(pq.DiagnosticField.STATEMENT_POSITION)
         self.position = int(position) if position.isdecimal() else None
+
+
+def clipped(text: str) -> str:
+    """Cut the server's words, of which a query can make megabytes, to what people read."""
+    if len(text) <= MAX_ERROR_TEXT:
+        return text
+    return f"{text[:MAX_ERROR_TEXT]} … ({len(text)} characters)"
 
 
 def _sendable(statement: str, parameters: Sequence[str | None]) -> bool:

@@ -321,6 +321,15 @@ async def test_errors_come_as_results(shop: Shop) -> None:
         assert noticed.notices == ("NOTICE: hello",)
 
 
+async def test_the_servers_words_are_clipped(shop: Shop) -> None:
+    plan = await shop.applied(customers())
+    async with shop.session(plan) as session:
+        result = await session.execute("select repeat('y', 3000000)::int")
+        assert result.sqlstate == "22P02"
+        assert len(result.error) < 10_000
+        assert result.error.endswith("characters)")
+
+
 async def test_texts_that_cannot_be_sent_whole_are_not_sent(shop: Shop) -> None:
     plan = await shop.applied(customers())
     async with shop.session(plan) as session:
