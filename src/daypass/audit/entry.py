@@ -41,6 +41,7 @@ class EntryKind(StrEnum):
     SESSION_OPENED = "session.opened"
     SESSION_CLOSED = "session.closed"
     SESSION_INTRUDED = "session.intruded"
+    SESSION_KILLED = "session.killed"
     STATEMENT_STARTED = "statement.started"
     STATEMENT_ENDED = "statement.ended"
     STATEMENT_DENIED = "statement.denied"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from daypass.domain.errors import Error
 from daypass.engines.contract import Plan, SessionSpec, StatementFacts
@@ -145,6 +145,7 @@ class Line(Protocol):
         """Have the server cancel what runs on it, over a connection of its own."""
 
 
+@runtime_checkable
 class RelayTarget(Protocol):
     """What a target does beyond `Target`, where its engine's own protocol can be relayed."""
 
@@ -281,6 +282,7 @@ class Relay(Protocol):
         """Say whether nothing runs and no transaction is open: where a drain may end it."""
 
 
+@runtime_checkable
 class RelayEngine(Protocol):
     """What an engine does beyond `Engine`, where its own protocol can be relayed."""
 

@@ -69,11 +69,11 @@ def _breadth(candidate: Candidate) -> tuple[bool, bool, int, int, int, int]:
 
 
 async def authorize_session(
-    ctx: Context, actor: Actor, candidate: Candidate, *, kind: str
+    ctx: Context, actor: Actor, candidate: Candidate, *, kind: str, most: int | None = None
 ) -> SessionPermit:
     """Permit one session under a grant and write it down, before its account exists anywhere.
 
-    Raises `Denied` when the grant has ended meanwhile, or the database cannot keep its promise.
+    `most` is how many of the kind one principal may have on the instance. Raises `Denied` when the grant has ended meanwhile, or the database cannot keep its promise.
     """
     require_capability(actor, Capability.CONNECT)
     found = candidate.found
@@ -102,6 +102,7 @@ async def authorize_session(
             process_id=ctx.process_id,
             address=actor.address,
             application=actor.application,
+            most=most,
         )
         await entries.append(
             tx,

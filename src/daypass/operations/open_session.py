@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Conflict, Error
 from daypass.domain.ids import EntryId
 from daypass.domain.permit import SessionPermit
-from daypass.engines.contract import Plan, Session, SessionSpec
+from daypass.engines.contract import Plan, Session, SessionSpec, Target
 from daypass.operations.context import Context
 from daypass.operations.move_deadline import move_deadline
 from daypass.operations.open_target import open_target
@@ -20,6 +21,17 @@ from daypass.store.database import now
 from daypass.store.jobs import Task, enqueue
 
 WORK_DONE = "its work is done"
+
+
+class Opened(Protocol):
+    """What a dial leads to."""
+
+    @property
+    def backend_id(self) -> int:
+        """Return the server's own number of the connection."""
+
+
+_Opened = TypeVar("_Opened", bound=Opened)
 
 
 @dataclass(slots=True)
@@ -46,17 +58,43 @@ async def open_session(ctx: Context, permit: SessionPermit, plan: Plan) -> Sessi
 async def _open(
     ctx: Context, permit: SessionPermit, plan: Plan, first: Entry | None
 ) -> tuple[Session, EntryId]:
+    return await open_by(
+        ctx,
+        permit,
+        lambda target, spec: target.open_session(plan, spec),
+        lambda session: session.aclose(),
+        first=first,
+    )
+
+
+async def open_by(
+    ctx: Context,
+    permit: SessionPermit,
+    dial: Callable[[Target, SessionSpec], Awaitable[_Opened]],
+    drop: Callable[[_Opened], Awaitable[None]],
+    *,
+    application: str = "daypass",
+    first: Entry | None = None,
+) -> tuple[_Opened, EntryId]:
+    """Dial with a permit and write down that it is open, with a first entry of its work if any.
+
+    What `dial` gives is dropped again when it cannot be written down. Raises `Conflict` when the
+    grant ended meanwhile.
+    """
     target = await open_target(ctx, permit.instance_id)
     spec = SessionSpec(
-        account=permit.account, deadline=permit.deadline, settings=permit.scope.settings
+        account=permit.account,
+        deadline=permit.deadline,
+        application=application,
+        settings=permit.scope.settings,
     )
     # Whoever ends the grant meanwhile waits for the dialling to be over, see close_sessions.
     try:
         async with ctx.store.lock("session", permit.session_id):
-            session = await target.open_session(plan, spec)
+            session = await dial(target, spec)
     except BaseException as error:
         intruded = isinstance(error, Error) and error.detail_code == "account_intruded"
-        await _give_up(ctx, permit, "somebody else was signed in" if intruded else "not opened")
+        await give_up(ctx, permit, "somebody else was signed in" if intruded else "not opened")
         if intruded:
             await _note_intrusion(ctx, permit)
         raise
@@ -72,11 +110,11 @@ async def _open(
             # It was moved before the account was there to be told.
             await move_deadline(ctx, permit.grant_id)
     except BaseException:
-        await session.aclose()
-        await _give_up(ctx, permit, "not recorded")
+        await drop(session)
+        await give_up(ctx, permit, "not recorded")
         raise
     if deadline is None:
-        await session.aclose()
+        await drop(session)
         await target.close((permit.account,))
         raise Conflict(
             f"grant {permit.grant_id} ended while the session was being opened",
@@ -85,7 +123,7 @@ async def _open(
     return session, number
 
 
-def _opened(permit: SessionPermit, session: Session) -> Entry:
+def _opened(permit: SessionPermit, session: Opened) -> Entry:
     return Entry(
         EntryKind.SESSION_OPENED,
         actor_id=permit.principal_id,
@@ -111,12 +149,13 @@ async def opened(
 async def _give_back(ctx: Context, permit: SessionPermit, use: Use) -> None:
     # The connection goes at once; its account is taken away by a task that is retried for ever.
     await use.session.aclose()
-    await _give_up(ctx, permit, WORK_DONE, use.ended)
+    await give_up(ctx, permit, WORK_DONE, use.ended)
 
 
-async def _give_up(
+async def give_up(
     ctx: Context, permit: SessionPermit, reason: str, ended: Entry | None = None
 ) -> None:
+    """Have a session's account closed by a task that is retried for ever; idempotent."""
     async with ctx.store.transaction() as tx:
         if ended is not None:
             await entries.append(tx, ended)

@@ -24,6 +24,7 @@ from daypass.domain.scope import AskedScope
 from daypass.domain.states import GrantEnd, GrantState
 from daypass.store.codec import asked_from_json, asked_to_json
 from daypass.store.database import Tx
+from daypass.store.processes import Hint, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +397,7 @@ async def move_deadline(tx: Tx, grant_id: GrantId, deadline: datetime) -> None:
         "update access_grant set deadline = %s, revision = revision + 1 where id = %s",
         (deadline, grant_id),
     )
+    await tell(tx, Hint.GRANT_MOVED, grant_id)
 
 
 async def set_scope(

@@ -19,6 +19,11 @@ class Hint(StrEnum):
     """
 
     GRANT_ENDED = "grant_ended"
+    GRANT_MOVED = "grant_moved"
+    """Its deadline is another one."""
+    SESSION_KILLED = "session_killed"
+    CANCEL_ASKED = "cancel_asked"
+    """A client wants what runs in a session cancelled; the number is that of its key."""
     MOMENTS_CHANGED = "moments_changed"
     REQUEST_CHANGED = "request_changed"
     POLICY_CHANGED = "policy_changed"

@@ -63,8 +63,9 @@ _INSERT = """
 """
 
 
-_MOST = {"query": 10, "direct": 4}
-"""How many sessions of a kind one principal has open on an instance at a time.
+MOST_BY_GATEWAY = 50
+_MOST = {"query": 10, "direct": 4, "gateway": MOST_BY_GATEWAY}
+"""How many sessions of a kind one principal has open on an instance at a time, unless told so.
 
 Its connections are the customer's own: one caller must not take them all.
 """
@@ -88,12 +89,13 @@ async def insert_session(
     process_id: uuid.UUID,
     address: str,
     application: str,
+    most: int | None = None,
 ) -> tuple[SessionId, str]:
     """Note a session that is about to be opened; return its number and its account's name.
 
-    Raises `Conflict` for a second direct credential of a grant, and for too many at a time.
+    Raises `Conflict` for a second direct credential of a grant, and for more than `most` at a time.
     """
-    await _require_room(tx, grant_id, kind)
+    await _require_room(tx, grant_id, kind, most or _MOST.get(kind))
     try:
         cursor = await tx.execute(
             _INSERT,
@@ -116,8 +118,7 @@ async def insert_session(
     return SessionId(row[0]), row[1]
 
 
-async def _require_room(tx: Tx, grant_id: GrantId, kind: str) -> None:
-    most = _MOST.get(kind)
+async def _require_room(tx: Tx, grant_id: GrantId, kind: str, most: int | None) -> None:
     if most is None:
         return
     grant = await tx.execute(
@@ -296,3 +297,36 @@ async def list_abandoned(
             {"instance": instance_id, "silent": silent_s},
         )
         return tuple(await cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSession:
+    """What whoever holds a session's connection has to know of it, again and again."""
+
+    id: SessionId
+    state: str
+    close_reason: str
+    grant_id: GrantId
+    grant_state: str
+    deadline: datetime
+    end_cause: str | None
+    end_reason: str
+
+
+async def watch_sessions(
+    tx: Tx, session_ids: Sequence[SessionId]
+) -> tuple[datetime, tuple[WatchedSession, ...]]:
+    """Return the store's clock, and what has become of some sessions and their grants."""
+    cursor = await tx.execute(
+        """
+        select clock_timestamp(), s.id, s.state, s.close_reason, g.id, g.state, g.deadline,
+          g.end_cause, g.end_reason
+        from (values (1)) as one
+        left join session s on s.id = any(%s)
+        left join access_grant g on g.id = s.grant_id
+        """,
+        (list(session_ids),),
+    )
+    rows = await cursor.fetchall()
+    found = tuple(WatchedSession(*row[1:]) for row in rows if row[1] is not None)
+    return rows[0][0], found

@@ -1,0 +1,87 @@
+"""Slow further tries to sign in after failures, without letting one lock out another.
+
+Access tokens cannot be guessed: this keeps noise off the store and the audit log. Failures are kept
+in memory, per process and bounded in number: of a person and address together, which slows soonest,
+and of an address for anybody, which never slows whom it has let in lately.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+_MOST_KEPT: Final = 20_000
+_FORGOTTEN_S: Final = 900.0
+_LONGEST_S: Final = 60.0
+_FREE_PAIR: Final = 5
+_FREE_ADDRESS: Final = 100
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    last: float
+
+
+class Throttle:
+    """Failed tries and who got in; `now` is seconds of a clock that does not jump."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
+        self._let_in: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def wait_s(self, user: str, address: str, now: float) -> float:
+        """Return for how long a try has to wait; 0 lets it through."""
+        place = network_of(address)
+        wait = self._left((user, place), _FREE_PAIR, now)
+        if self._let_in.get((user, place), -_FORGOTTEN_S) + _FORGOTTEN_S <= now:
+            wait = max(wait, self._left(("", place), _FREE_ADDRESS, now))
+        return wait
+
+    def failed(self, user: str, address: str, now: float) -> int:
+        """Count a failure and return how many there were from there as that user."""
+        place = network_of(address)
+        self._count(("", place), now)
+        return self._count((user, place), now)
+
+    def succeeded(self, user: str, address: str, now: float) -> None:
+        """Forget a user's failures from an address."""
+        key = (user, network_of(address))
+        self._failures.pop(key, None)
+        self._let_in.pop(key, None)
+        self._let_in[key] = now
+        while len(self._let_in) > _MOST_KEPT:
+            self._let_in.popitem(last=False)
+
+    def _left(self, key: tuple[str, str], free: int, now: float) -> float:
+        found = self._failures.get(key)
+        if found is None or found.count < free or now - found.last > _FORGOTTEN_S:
+            return 0.0
+        pause: float = min(2.0 ** min(found.count - free, 10), _LONGEST_S)
+        return max(0.0, found.last + pause - now)
+
+    def _count(self, key: tuple[str, str], now: float) -> int:
+        found = self._failures.pop(key, None)
+        if found is None or now - found.last > _FORGOTTEN_S:
+            found = _Failures(0, now)
+        found.count += 1
+        found.last = now
+        self._failures[key] = found
+        while len(self._failures) > _MOST_KEPT:
+            self._failures.popitem(last=False)
+        return found.count
+
+
+def network_of(address: str) -> str:
+    """Return what one caller can easily change its address within."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed, 64), strict=False))
