@@ -46,7 +46,10 @@ class ScramVerifier:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Start TLS now; the client has been told (`direct`: it began by itself, with ALPN)."""
+    """Start TLS now; the client is told by what is outgoing.
+
+    `direct`: it began by itself, and what was received is for TLS; it has to agree on ALPN.
+    """
 
     direct: bool = False
 
@@ -72,7 +75,11 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The client wants the statement cancelled that runs under this key; it gets no answer."""
+    """The client wants the statement cancelled that runs under this key; it gets no answer.
+
+    The key has as much of the one given to `admit` as the client could keep: its first 8 bytes, or
+    all. Close once the cancel was sent: clients wait for that.
+    """
 
     key: bytes
 
@@ -136,6 +143,10 @@ class Line(Protocol):
     @property
     def account(self) -> str:
         """Return the account's name on the target."""
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Return what the server said of its settings as it let the account in, in its order."""
 
     @property
     def reserved(self) -> bytes:

@@ -6,7 +6,7 @@ Each message is read from and built as a whole one, header included. `read` rais
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from daypass.engines.postgres.wire.body import Body, int32, message, text, uint32
@@ -115,7 +115,7 @@ class BackendKeyData:
     """What to cancel by; `secret` has 4 bytes, from 3.2 up to 256."""
 
     backend_id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def read(cls, raw: bytes) -> Self:

@@ -5,7 +5,7 @@ They have no kind byte; a code is the version of the protocol, or one of four re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daypass.engines.postgres.wire.body import Body, int32, text, uint32
 from daypass.engines.postgres.wire.violation import ProtocolViolation
@@ -49,7 +49,7 @@ class CancelRequest:
     """Wants what runs on a connection cancelled; 4 bytes of secret, from 3.2 up to 256."""
 
     backend_id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def build(self) -> bytes:
         """Return its bytes."""
