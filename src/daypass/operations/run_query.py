@@ -6,24 +6,34 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from daypass.audit.entry import Entry, EntryKind, Json
+from daypass.audit.entry import Entry, Json
 from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unavailable
 from daypass.domain.ids import GrantId, SessionId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
-from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import (
     PreparedText,
     StatementFacts,
     StatementResult,
     Verdict,
 )
+from daypass.engines.relay_contract import Parameters
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
 from daypass.operations.context import Context
 from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.open_session import WORK_DONE, Use, opened
 from daypass.operations.open_target import engine_of
+from daypass.operations.statement_entries import (
+    PARAMETER_HASHES,
+    Recording,
+    denied_entry,
+    ended_entry,
+    started_entry,
+    statement_facts,
+    statement_reference,
+    statement_text,
+)
 from daypass.store import entries, grants, sessions
 from daypass.store.grants import GrantRow
 
@@ -66,14 +76,14 @@ async def run_query(
     try:
         candidates = await find_candidates(ctx, actor, database, grant_id)
     except (Denied, NotFound) as error:
-        content = {"database": database, **_content(text, parameters)}
+        content = {"database": database, **_content(ctx, text, parameters)}
         await _record_denied(ctx, actor, None, content, error.detail_code, error.message)
         raise
     if len(text) <= _SHORT_TEXT:
         candidate, prepared = _choose(ctx, candidates, text)
     else:
         candidate, prepared = await asyncio.to_thread(_choose, ctx, candidates, text)
-    content = _content(text, parameters, prepared.statements)
+    content = _content(ctx, text, parameters, prepared.statements)
     if prepared.verdict is Verdict.DENY:
         denied = _denied(database, prepared)
         await _record_denied(
@@ -86,16 +96,9 @@ async def run_query(
         await _record_denied(ctx, actor, candidate.grant, content, error.detail_code, error.message)
         raise
     # I4: on record before the database sees it.
-    started = Entry(
-        EntryKind.STATEMENT_STARTED,
-        actor_id=actor.id,
-        address=actor.address,
-        application=actor.application,
-        database_id=permit.database_id,
-        grant_id=permit.grant_id,
-        session_id=permit.session_id,
-        rule=candidate.grant.rule,
-        content=content,
+    reference = statement_reference(permit.session_id, 1)
+    started = started_entry(
+        permit, actor, candidate.grant.rule, {**content, "statement": reference}
     )
     async with opened(ctx, permit, candidate.found.plan, started) as use:
         result = await _run(permit, candidate.grant, use, prepared.text, parameters, max_rows)
@@ -135,7 +138,7 @@ async def _run(
     """Send a prepared text, and say how it ended, however it does."""
     limits = grant.limits
     # What is written down if nothing below gets to say more.
-    use.ended = _ended(permit, use, {"outcome": "failed"})
+    use.ended = _ended(permit, {"outcome": "failed"})
     try:
         result = await use.session.execute(
             text,
@@ -145,11 +148,10 @@ async def _run(
             timeout_s=min(_TIMEOUT_S, limits.get("statement_timeout_s") or _TIMEOUT_S),
         )
     except asyncio.CancelledError:
-        use.ended = _ended(permit, use, {"outcome": "cancelled"})
+        use.ended = _ended(permit, {"outcome": "cancelled"})
         raise
     use.ended = _ended(
         permit,
-        use,
         {
             "outcome": "lost" if result.lost else "failed" if result.sqlstate else "done",
             "rows": result.row_count,
@@ -163,15 +165,9 @@ async def _run(
     return result
 
 
-def _ended(permit: SessionPermit, use: Use, content: Mapping[str, Json]) -> Entry:
-    return Entry(
-        EntryKind.STATEMENT_ENDED,
-        actor_id=permit.principal_id,
-        database_id=permit.database_id,
-        grant_id=permit.grant_id,
-        session_id=permit.session_id,
-        content={"statement": use.started, **content},
-    )
+def _ended(permit: SessionPermit, content: Mapping[str, Json]) -> Entry:
+    reference = statement_reference(permit.session_id, 1)
+    return ended_entry(permit, {"statement": reference, **content})
 
 
 async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error:
@@ -246,33 +242,14 @@ def _helped(
 
 
 def _content(
-    text: str, parameters: Sequence[str | None], statements: Sequence[StatementFacts] = ()
+    ctx: Context,
+    text: str,
+    parameters: Sequence[str | None],
+    statements: Sequence[StatementFacts] = (),
 ) -> dict[str, Json]:
-    hidden = _may_set_password(text, statements)
-    return {
-        "text": "(not kept: it may set a password)" if hidden else text,
-        "parameters": [] if hidden else list(parameters),
-        "length": len(text),
-        "classes": sorted({c.value for s in statements for c in s.classes}),
-        "read": sorted({str(name) for s in statements for name in s.read}),
-        "written": sorted({str(name) for s in statements for name in s.written}),
-        "functions": sorted({name for s in statements for name in s.functions}),
-        "fingerprints": [s.fingerprint for s in statements],
-    }
-
-
-def _may_set_password(text: str, statements: Sequence[StatementFacts]) -> bool:
-    """Say whether a text may carry a password of an account.
-
-    Those are denied, and the log must not be where one is kept. The word alone is no reason: else a
-    comment would keep a query off the record.
-    """
-    if "password" not in text.lower():
-        return False
-    return not statements or any(
-        each.unsafe or each.classes & {StatementClass.ADMIN, StatementClass.CALL}
-        for each in statements
-    )
+    recording = Recording(Parameters.FULL, ctx.secrets.derive(PARAMETER_HASHES))
+    kept = statement_text(text, parameters, statements, recording)
+    return {"origin": "query", **kept, **statement_facts(statements)}
 
 
 async def _record_denied(
@@ -286,15 +263,12 @@ async def _record_denied(
     async with ctx.store.transaction() as tx:
         await entries.append(
             tx,
-            Entry(
-                EntryKind.STATEMENT_DENIED,
-                actor_id=actor.id,
-                address=actor.address,
-                application=actor.application,
+            denied_entry(
+                actor,
+                {**content, "code": code, "reason": reason},
                 database_id=grant.database_id if grant else None,
                 grant_id=grant.id if grant else None,
                 rule=grant.rule if grant else None,
-                content={**content, "code": code, "reason": reason},
             ),
         )
 

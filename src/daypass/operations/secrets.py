@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from daypass.domain.errors import Invalid
 from daypass.domain.secret import Secret
@@ -25,21 +24,17 @@ class SecretStore:
     def __init__(self, key: bytes) -> None:
         if len(key) != _KEY_BYTES:
             raise Invalid(f"the secret key must be {_KEY_BYTES} bytes, not {len(key)}")
-        self._key = key
         self._cipher = AESGCM(key)
-
-    def derive(self, purpose: str) -> bytes:
-        """Return a key of 32 bytes for one purpose: the same in every process, and after a start.
-
-        It tells nothing of Daypass's own key (HKDF, RFC 5869).
-        """
-        info = b"daypass " + purpose.encode()
-        return HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=info).derive(self._key)
+        self._derivation = hmac.digest(key, b"daypass derivation", "sha256")
 
     @staticmethod
     def new_key() -> bytes:
         """Return a fresh random key."""
         return secrets.token_bytes(_KEY_BYTES)
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for one purpose, the same in every process with this key."""
+        return hmac.digest(self._derivation, purpose.encode(), "sha256")
 
     def seal(self, secret: Secret, purpose: str) -> str:
         """Return a `sealed:` reference that only opens for the same purpose."""

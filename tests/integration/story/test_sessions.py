@@ -38,7 +38,7 @@ async def started_and_ended(here: World) -> tuple[StoredEntry, StoredEntry]:
     """Return the entries of the only statement."""
     (started,) = await log(here, EntryKind.STATEMENT_STARTED)
     (ended,) = await log(here, EntryKind.STATEMENT_ENDED)
-    assert ended.content["statement"] == started.id
+    assert ended.content["statement"] == started.content["statement"] == f"{started.session_id}.1"
     assert ended.at >= started.at
     assert (ended.grant_id, ended.session_id) == (started.grant_id, started.session_id)
     return started, ended

@@ -86,7 +86,7 @@ def take_lock(folder: Path) -> int | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever had it before may have removed the folder since: then this is the lock of nothing.
-        now = os.stat(folder / LOCK)
+        now = (folder / LOCK).stat()
         if os.path.samestat(now, os.fstat(fd)):
             return fd
     except (BlockingIOError, FileNotFoundError):

@@ -25,6 +25,7 @@ from struct import Struct
 import msgspec
 
 from daypass.domain.errors import Unavailable
+from daypass.domain.ids import DatabaseId, GrantId, PrincipalId, SessionId
 
 MAGIC = b"DPJRNL01"
 MARK = b"\xd1\x9a\x0d\xa1"
@@ -57,10 +58,10 @@ class OpenStatement(msgspec.Struct, frozen=True, array_like=True):
     """A statement that was started and has no end yet: what its end has to say of it."""
 
     reference: str
-    actor: int | None
-    database: int | None
-    grant: int | None
-    session: int | None
+    actor: PrincipalId | None
+    database: DatabaseId | None
+    grant: GrantId | None
+    session: SessionId | None
 
 
 class SegmentHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from daypass.gateway.journal.files import Segment
@@ -27,7 +26,7 @@ class Reader:
         records: list[Record] = []
         size = 0
         for segment in segments:
-            if segment.last <= after or segment.first > upto or not segment.last:
+            if segment.last <= after or segment.first > upto:
                 continue
             with segment.path.open("rb", buffering=_CHUNK) as file:
                 name = f"{segment.path.parent.name}/{segment.path.name}"
@@ -56,8 +55,3 @@ class Reader:
                         after = sequence
                         self._after, self._offset, self._path = after, offset, str(segment.path)
         return records
-
-
-def on_disk(fd: int) -> None:
-    """Put a file's content on disk. Raises `OSError`."""
-    os.fdatasync(fd)

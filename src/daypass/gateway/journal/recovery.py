@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from daypass.audit.entry import EntryKind
+from daypass.domain.ids import DatabaseId, GrantId, PrincipalId, SessionId
 from daypass.gateway.journal.files import Segment, segment_paths
 from daypass.gateway.journal.format import (
     MARK,
@@ -37,10 +38,10 @@ class _Written(msgspec.Struct, frozen=True):
     """What recovery reads of an entry."""
 
     kind: str
-    actor: int | None
-    database: int | None
-    grant: int | None
-    session: int | None
+    actor: PrincipalId | None
+    database: DatabaseId | None
+    grant: GrantId | None
+    session: SessionId | None
     content: _Content
 
 
@@ -78,7 +79,7 @@ def read_journal(folder: Path, seal: Seal, boot: str) -> Found:
         found.synced = max(found.synced, head.synced)
         segment = Segment(path, first, len(data), start, start, first - 1)
         found.segments.append(segment)
-        for place, body in _records(data, segment, seal, name):
+        for place, body in _records(data, segment, seal):
             _note(found, place, body)
         _check_tail(found, data, segment, head, seal, _Tail(name, boot, number == len(paths) - 1))
     return found
@@ -91,9 +92,7 @@ class _Tail:
     is_last: bool
 
 
-def _records(
-    data: bytes, segment: Segment, seal: Seal, name: str
-) -> Iterator[tuple[Place, bytes]]:
+def _records(data: bytes, segment: Segment, seal: Seal) -> Iterator[tuple[Place, bytes]]:
     """Yield records as long as they verify; the segment's end moves with them."""
     while True:
         place = read_place(data, segment.end)
@@ -134,9 +133,7 @@ def _check_tail(
         raise Corrupt(tail.name, segment.end, wrong)
     if tail.boot and head.boot == tail.boot:
         place = read_place(data, segment.end)
-        if len(rest) >= RECORD_HEADER and (
-            place is None or segment.end + len(rest) >= place.end
-        ):
+        if len(rest) >= RECORD_HEADER and (place is None or segment.end + len(rest) >= place.end):
             raise Corrupt(tail.name, segment.end, wrong)
     elif _said_synced(data, segment, seal) > segment.last:
         raise Corrupt(tail.name, segment.end, wrong)
@@ -149,8 +146,12 @@ def _said_synced(data: bytes, segment: Segment, seal: Seal) -> int:
     at = data.find(MARK, segment.end)
     while at != -1:
         place = read_place(data, at)
-        if place is not None and place.end <= len(data) and place.sequence > segment.last:
-            if seal.verifies(place, data[place.start : place.end]):
-                said = max(said, place.synced)
+        if (
+            place is not None
+            and place.end <= len(data)
+            and place.sequence > segment.last
+            and seal.verifies(place, data[place.start : place.end])
+        ):
+            said = max(said, place.synced)
         at = data.find(MARK, at + 1)
     return said

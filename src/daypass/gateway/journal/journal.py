@@ -1,0 +1,439 @@
+"""The journal: entries are written here before what they tell of is done.
+
+A journal belongs to one process, and is written by one thread of it. It is in one of three states:
+
+- *ready*;
+- *full*: no more space could be reserved, on the disk or within `limit_bytes`. Nothing new is
+  taken; what is reserved holds the ends of statements that run. `recover` ends it when there is
+  space again;
+- *broken*: writing or syncing failed. Nothing is taken. `recover` ends it if the disk works again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from daypass.audit.entry import Entry, EntryKind, Json
+from daypass.domain.errors import Unavailable
+from daypass.gateway.journal.clock import StoreClock
+from daypass.gateway.journal.committing import GroupCommit
+from daypass.gateway.journal.encoding import Frame, body_of, frame_of
+from daypass.gateway.journal.files import (
+    AHEAD,
+    Segment,
+    boot_id,
+    clear_from,
+    remove_folder,
+    reserve,
+    segment_path,
+    sync_folder,
+)
+from daypass.gateway.journal.format import (
+    MAX_RECORD,
+    VERSION,
+    OpenStatement,
+    Record,
+    Seal,
+    SegmentHead,
+)
+from daypass.gateway.journal.reading import Reader
+from daypass.gateway.journal.recovery import Found, read_journal
+
+_SHUT = {
+    "full": "restore the connection to the store, or free space; it goes on by itself then",
+    "broken": "see to the disk, then send the gateway a HUP, or restart it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLimits:
+    """Sizes in bytes: of a segment, and of all that is reserved at a time."""
+
+    segment_bytes: int = 16 * 2**20
+    limit_bytes: int = 1024 * 2**20
+
+
+class Journal:
+    """One process's journal in a folder of its own, whose lock it was given and keeps."""
+
+    def __init__(
+        self, folder: Path, lock: int, key: bytes, clock: StoreClock, limits: JournalLimits
+    ) -> None:
+        """Read what is there, cut off a torn tail, and go on after it; in an empty folder, begin.
+
+        The lock is let go of with the journal, and when there will be none.
+        Raises `Corrupt` when what is there is not as it was written; nothing is changed then.
+        Raises `Unavailable` when there is no space.
+        """
+        self.id = uuid.UUID(folder.name)
+        self.folder = folder
+        self.clock = clock
+        self._id_text = str(self.id)
+        self._lock_fd = lock
+        self._limits = limits
+        self._seal = Seal(self.id, key)
+        self._reader = Reader(self._seal)
+        self._boot = boot_id()
+        self._full = ""
+        self._broken = ""
+        self._ready = True
+        self._files = threading.Lock()
+        self._ahead: tuple[int, int] | None = None
+        self._retired: list[int] = []
+        self._fd = -1
+        self._sequence = 0
+        self._segments: list[Segment] = []
+        self._open: dict[str, OpenStatement] = {}
+        self._late: list[tuple[Frame, Mapping[str, Json]]] = []
+        try:
+            self._resume(read_journal(folder, self._seal, self._boot))
+        except OSError as error:
+            self._let_go()
+            raise _no_space(error) from error
+        except BaseException:
+            self._let_go()
+            raise
+        self._commit = GroupCommit(
+            folder.name[:8], self._sync, self._prepare_ahead, self._sync_failed
+        )
+        self._commit.reached(self._sequence)
+
+    def _resume(self, found: Found) -> None:
+        self._open, self._sequence, self._segments = found.open, found.last, found.segments
+        (self.folder / AHEAD).unlink(missing_ok=True)
+        if not self._segments:
+            self._begin_segment(0)
+            return
+        # What the process wrote may still be in memory alone.
+        for segment in self._segments:
+            fd = os.open(segment.path, os.O_RDWR | os.O_NOFOLLOW)
+            if segment is self._segments[-1]:
+                self._fd = fd
+                if found.cut_bytes:
+                    clear_from(fd, segment.end, segment.size)
+            os.fsync(fd)
+            if segment is not self._segments[-1]:
+                os.close(fd)
+        sync_folder(self.folder)
+
+    # What is written
+
+    @property
+    def sequence(self) -> int:
+        """Return the number of the last record, 0 if there is none."""
+        return self._sequence
+
+    @property
+    def synced_sequence(self) -> int:
+        """Return the number of the last record that is on disk."""
+        return self._commit.synced
+
+    @property
+    def open_statements(self) -> tuple[OpenStatement, ...]:
+        """Return the statements that were started and have no end yet."""
+        return tuple(self._open.values())
+
+    @property
+    def used_bytes(self) -> int:
+        """Return how much space is reserved now."""
+        with self._files:
+            ahead = self._ahead[1] if self._ahead else 0
+        return sum(segment.size for segment in tuple(self._segments)) + ahead
+
+    @property
+    def problem(self) -> str:
+        """Return why nothing new is taken; empty if it is."""
+        return self._broken or self._full
+
+    def require_ready(self) -> None:
+        """Raise `Unavailable` unless new entries are taken."""
+        if not self._ready:
+            raise self._shut()
+
+    def append(self, entry: Entry) -> int:
+        """Write an entry and return its number: from here on it survives the process.
+
+        Raises `Unavailable` when it cannot be written: what it tells of must not happen then.
+        """
+        return self.write(frame_of(entry), entry.content)
+
+    def write(self, frame: Frame, content: Mapping[str, Json]) -> int:
+        """Write an entry whose frame was made before; as `append`.
+
+        The end of a statement that cannot be written now is kept, and written after `recover`.
+        """
+        entry = frame.entry
+        ends = entry.kind is EntryKind.STATEMENT_ENDED
+        if not self._ready and (not ends or self._broken):
+            if ends:
+                self._late.append((frame, content))
+            raise self._shut()
+        sequence = self._sequence + 1
+        body = body_of(
+            frame,
+            self.clock,
+            self.clock.now_us(),
+            {**content, "journal": self._id_text, "sequence": sequence},
+        )
+        try:
+            self._put(self._seal.record(sequence, self._commit.synced, body))
+        except Unavailable:
+            if ends:
+                self._late.append((frame, content))
+            raise
+        self._sequence = sequence
+        reference = content.get("statement")
+        if isinstance(reference, str):
+            if ends:
+                self._open.pop(reference, None)
+            elif entry.kind is EntryKind.STATEMENT_STARTED:
+                self._open[reference] = OpenStatement(
+                    reference, entry.actor_id, entry.database_id, entry.grant_id, entry.session_id
+                )
+        self._commit.wake()
+        return sequence
+
+    async def synced(self, sequence: int) -> None:
+        """Return once a record is on disk. Raises `Unavailable` when it does not get there."""
+        if self._broken:
+            raise self._shut()
+        await self._commit.wait(sequence)
+
+    def _put(self, data: bytes) -> None:
+        if len(data) > MAX_RECORD:
+            raise Unavailable("the statement is too long for the journal", code="journal_record")
+        segment = self._segments[-1]
+        if segment.end + len(data) > segment.size:
+            segment = self._next_segment(len(data))
+        try:
+            written = os.pwrite(self._fd, data, segment.end)
+        except OSError as error:
+            self._break(f"writing it failed: {error.strerror}")
+            raise self._shut() from error
+        if written != len(data):
+            # What is there of it is overwritten by the next record, or cut off by recovery.
+            self._break(f"{written} of {len(data)} bytes were written")
+            raise self._shut()
+        segment.end += written
+        segment.last += 1
+
+    # Segments
+
+    def _next_segment(self, needed: int) -> Segment:
+        """Go on in the next segment; whatever is in this one is on disk before."""
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._break(f"syncing it failed: {error.strerror}")
+            raise self._shut() from error
+        self._commit.reached(self._sequence)
+        try:
+            return self._begin_segment(needed)
+        except OSError as error:
+            self._fill(f"no space for more could be reserved: {error.strerror}")
+            raise self._shut() from error
+
+    def _begin_segment(self, needed: int) -> Segment:
+        first = self._sequence + 1
+        head = self._seal.head(
+            SegmentHead(VERSION, self.id, first, self._boot, self._sequence, self.open_statements)
+        )
+        needed += len(head)
+        with self._files:
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None and ahead[1] < needed:
+                self._drop_ahead(ahead[0])
+                ahead = None
+            fd, size = ahead or self._reserved(max(needed, self._limits.segment_bytes))
+            try:
+                if os.pwrite(fd, head, 0) != len(head):
+                    raise OSError(0, "the header was written in part")
+                os.fsync(fd)
+                path = segment_path(self.folder, first)
+                (self.folder / AHEAD).rename(path)
+                sync_folder(self.folder)
+            except OSError:
+                self._drop_ahead(fd)
+                raise
+            if self._fd != -1:
+                # The thread may be at it at this moment: it closes it.
+                self._retired.append(self._fd)
+            self._fd = fd
+            segment = Segment(path, first, size, len(head), len(head), first - 1)
+            self._segments.append(segment)
+        return segment
+
+    def _reserved(self, size: int) -> tuple[int, int]:
+        """Reserve space for a segment; raises `OSError` beyond the limit too."""
+        used = sum(segment.size for segment in tuple(self._segments))
+        if used + size > self._limits.limit_bytes:
+            raise OSError(0, f"{self._limits.limit_bytes} bytes wait to be shipped")
+        return reserve(self.folder / AHEAD, size), size
+
+    def _drop_ahead(self, fd: int) -> None:
+        os.close(fd)
+        (self.folder / AHEAD).unlink(missing_ok=True)
+
+    def _prepare_ahead(self) -> None:
+        """Reserve the next segment once half of this one is used."""
+        segment = self._segments[-1]
+        if self._ahead is None and not self._full and segment.end * 2 > segment.size:
+            self._reserve_ahead()
+
+    def _reserve_ahead(self) -> None:
+        try:
+            with self._files:
+                if self._ahead is None:
+                    self._ahead = self._reserved(self._limits.segment_bytes)
+        except OSError as error:
+            self._fill(f"no space for more could be reserved: {error.strerror}")
+
+    # On disk
+
+    def _sync(self) -> int:
+        with self._files:
+            fd, sequence = self._fd, self._sequence
+            retired, self._retired = self._retired, []
+        for each in retired:
+            os.close(each)
+        if self._broken:
+            return self._commit.synced
+        os.fdatasync(fd)
+        return sequence
+
+    def _sync_failed(self, error: OSError) -> None:
+        self._break(f"syncing it failed: {error.strerror}")
+
+    # When it fails
+
+    def _fill(self, why: str) -> None:
+        self._full = why
+        self._ready = False
+
+    def _break(self, why: str) -> None:
+        self._broken = why
+        self._ready = False
+        self._commit.fail_waiters(self._shut())
+
+    def _shut(self) -> Unavailable:
+        state = "broken" if self._broken else "full"
+        return Unavailable(
+            f"the gateway's journal is {state}, and nothing is sent unrecorded: {self.problem}",
+            next_step=_SHUT[state],
+            code=f"journal_{state}",
+        )
+
+    def recover(self) -> bool:
+        """Try whether writing works again and space is there; say whether new entries are taken.
+
+        What was not on disk yet is written once more: after an error of syncing nothing says what
+        became of it.
+        """
+        if self._broken:
+            try:
+                self._write_again()
+            except OSError as error:
+                self._broken = f"it does not work yet: {error.strerror}"
+                return False
+            self._broken = ""
+        self._full = ""
+        segment = self._segments[-1]
+        if segment.end * 2 > segment.size:
+            self._reserve_ahead()
+        self._ready = not self._full
+        late, self._late = self._late, []
+        for number, each in enumerate(late):
+            try:
+                self.write(*each)
+            except Unavailable:
+                self._late += late[number + 1 :]
+                break
+        self._commit.wake()
+        return self._ready
+
+    def _write_again(self) -> None:
+        segment = self._segments[-1]
+        fd = os.open(segment.path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            data = os.pread(fd, segment.end - segment.start, segment.start)
+            clear_from(fd, segment.end, segment.size)
+            if os.pwrite(fd, data, segment.start) != segment.end - segment.start:
+                raise OSError(0, "it was written in part")
+            os.fsync(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        with self._files:
+            self._retired.append(self._fd)
+            self._fd = fd
+        self._commit.reached(self._sequence)
+
+    # What is shipped
+
+    def read(self, after: int, most: int = 2000, most_bytes: int = 4 * 2**20) -> list[Record]:
+        """Return records that are on disk, in order; may be called from another thread.
+
+        Raises `Corrupt` for a record that is not as it was written.
+        """
+        return self._reader.read(
+            tuple(self._segments), after, self._commit.synced, most, most_bytes
+        )
+
+    def acknowledge(self, sequence: int) -> None:
+        """Remove the segments whose records are all in the store; the last one stays."""
+        while len(self._segments) > 1 and self._segments[0].last <= sequence:
+            self._segments[0].path.unlink(missing_ok=True)
+            del self._segments[0]
+
+    # Its end
+
+    def end_open(self, reason: str) -> int:
+        """Write an end for every statement that has none, outcome `unknown`; return how many."""
+        statements = self.open_statements
+        for each in statements:
+            self.append(
+                Entry(
+                    EntryKind.STATEMENT_ENDED,
+                    actor_id=each.actor,
+                    database_id=each.database,
+                    grant_id=each.grant,
+                    session_id=each.session,
+                    content={
+                        "statement": each.reference,
+                        "outcome": "unknown",
+                        "reason": reason,
+                    },
+                )
+            )
+        return len(statements)
+
+    def close(self) -> None:
+        """Put everything on disk and let go of the folder."""
+        self._commit.stop()
+        self._let_go()
+
+    def remove(self) -> None:
+        """Close it and remove its folder: all of it is in the store."""
+        self._commit.stop()
+        remove_folder(self.folder)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        ahead = self._ahead[0] if self._ahead else -1
+        for fd in (self._fd, ahead, *self._retired, self._lock_fd):
+            with suppress(OSError):
+                os.close(fd)
+
+
+def _no_space(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"the gateway's journal cannot be begun: {error.strerror}",
+        next_step="free space on the disk of its state folder",
+        code="journal_full",
+    )
