@@ -182,7 +182,7 @@ class Journal:
             {**content, "journal": self._id_text, "sequence": sequence},
         )
         try:
-            self._put(self._seal.record(sequence, self._commit.synced, body))
+            self._put(self._seal.record(sequence, self._commit.synced, body), new=not ends)
         except Unavailable:
             if ends:
                 self._late.append((frame, content))
@@ -205,10 +205,15 @@ class Journal:
             raise self._shut()
         await self._commit.wait(sequence)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes, *, new: bool) -> None:
         if len(data) > MAX_RECORD:
             raise Unavailable("the statement is too long for the journal", code="journal_record")
         segment = self._segments[-1]
+        if new and self._ahead is None and (segment.end + len(data)) * 4 > segment.size * 3:
+            # The last quarter without more behind it is for the ends of what runs by then.
+            self._reserve_ahead()
+            if self._full:
+                raise self._shut()
         if segment.end + len(data) > segment.size:
             segment = self._next_segment(len(data))
         try:
@@ -244,13 +249,13 @@ class Journal:
         head = self._seal.head(
             SegmentHead(VERSION, self.id, first, self._boot, self._sequence, self.open_statements)
         )
-        needed += len(head)
+        segment_bytes = self._limits.segment_bytes
         with self._files:
             ahead, self._ahead = self._ahead, None
-            if ahead is not None and ahead[1] < needed:
+            if ahead is not None and ahead[1] < len(head) + max(needed, segment_bytes // 2):
                 self._drop_ahead(ahead[0])
                 ahead = None
-            fd, size = ahead or self._reserved(max(needed, self._limits.segment_bytes))
+            fd, size = ahead or self._reserved(len(head) + max(needed, segment_bytes))
             try:
                 if os.pwrite(fd, head, 0) != len(head):
                     raise OSError(0, "the header was written in part")
