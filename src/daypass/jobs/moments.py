@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import psycopg
 import structlog
@@ -18,7 +18,6 @@ from daypass.jobs.closing import Closer
 from daypass.operations.advance_time import advance_time
 from daypass.operations.context import Context
 from daypass.store import grants
-from daypass.store.processes import CHANNEL, Hint
 
 _log = structlog.get_logger(__name__)
 
@@ -82,27 +81,3 @@ async def watch_moments(ctx: Context, waker: Waker) -> None:
             return next_s
 
         await repeat("moments", waker, _POLL_S, work)
-
-
-async def listen(ctx: Context, heard: Callable[[Hint, int], None]) -> None:
-    """Pass on the hints of every process, for ever; a lost connection is made again."""
-    while True:
-        try:
-            async with _listening(ctx) as connection:
-                async for notice in connection.notifies():
-                    word, _, number = notice.payload.partition(" ")
-                    with contextlib.suppress(ValueError):
-                        heard(Hint(word), int(number or 0))
-        except (psycopg.Error, OSError) as error:
-            _log.warning("listening_failed", error=str(error))
-        await asyncio.sleep(_POLL_S)
-
-
-@contextlib.asynccontextmanager
-async def _listening(ctx: Context) -> AsyncIterator[psycopg.AsyncConnection]:
-    connection = await psycopg.AsyncConnection.connect(
-        ctx.store.conninfo.reveal(), autocommit=True, application_name="daypass listen"
-    )
-    async with connection:
-        await connection.execute(f"listen {CHANNEL}")
-        yield connection

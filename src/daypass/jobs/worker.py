@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import psycopg
 import structlog
 from procrastinate import App
 
+from daypass.cancelling import AGAIN_S, cancellable, heed_cancellation
 from daypass.domain.errors import Error
 from daypass.domain.ids import DatabaseId, InstanceId
-from daypass.jobs.moments import Waker, listen, repeat, watch_moments
+from daypass.jobs.moments import Waker, repeat, watch_moments
 from daypass.jobs.tasks import register_tasks
 from daypass.operations.close_sessions import close_abandoned
 from daypass.operations.context import Context
@@ -25,6 +27,7 @@ from daypass.operations.send_messages import CHANNELS, Channel, send_messages
 from daypass.operations.yield_instance import advance_yields
 from daypass.store import outbox
 from daypass.store.jobs import Task, enqueue, worker_app
+from daypass.store.listening import listen
 from daypass.store.processes import Hint, forget_process, note_process
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +49,26 @@ async def run_jobs(
     sync_every_s: float,
 ) -> None:
     """Run until cancelled; work begun is finished within a few seconds, or taken up again later."""
+    await cancellable(
+        _run(
+            ctx,
+            channels,
+            concurrency=concurrency,
+            reconcile_every_s=reconcile_every_s,
+            sync_every_s=sync_every_s,
+        ),
+        again_s=3 * _SHUTDOWN_S,
+    )
+
+
+async def _run(
+    ctx: Context,
+    channels: Mapping[str, Channel],
+    *,
+    concurrency: int,
+    reconcile_every_s: float,
+    sync_every_s: float,
+) -> None:
     moments = Waker()
     messages = {name: Waker() for name in CHANNELS}
     known_to_lack: set[str] = set()
@@ -103,22 +126,22 @@ async def run_jobs(
 
     try:
         async with asyncio.TaskGroup() as group:
+
+            def go_on(name: str, work: Coroutine[Any, Any, None], again_s: float = AGAIN_S) -> None:
+                group.create_task(cancellable(work, again_s=again_s), name=name)
+
             await _beat(ctx)
-            group.create_task(_heartbeat(ctx), name="heartbeat")
-            group.create_task(listen(ctx, heard), name="listen")
-            group.create_task(watch_moments(ctx, moments), name="moments")
+            go_on("heartbeat", _heartbeat(ctx))
+            go_on("listen", listen(ctx.store, heard))
+            go_on("moments", watch_moments(ctx, moments))
             for name, waker in messages.items():
-                group.create_task(
-                    repeat(f"messages {name}", waker, _MESSAGES_POLL_S, partial(send, name)),
-                    name=f"messages-{name}",
-                )
-            group.create_task(repeat("reviews", Waker(), _REVIEWS_POLL_S, remind), name="reviews")
-            group.create_task(
-                repeat("reconcile", Waker(), reconcile_every_s, reconcile), name="reconcile"
-            )
-            group.create_task(repeat("yields", Waker(), _YIELD_POLL_S, step_aside), name="yields")
-            group.create_task(repeat("sync", Waker(), sync_every_s, sync), name="sync")
-            group.create_task(_work(app, concurrency), name="worker")
+                loop = repeat(f"messages {name}", waker, _MESSAGES_POLL_S, partial(send, name))
+                go_on(f"messages-{name}", loop)
+            go_on("reviews", repeat("reviews", Waker(), _REVIEWS_POLL_S, remind))
+            go_on("reconcile", repeat("reconcile", Waker(), reconcile_every_s, reconcile))
+            go_on("yields", repeat("yields", Waker(), _YIELD_POLL_S, step_aside))
+            go_on("sync", repeat("sync", Waker(), sync_every_s, sync))
+            go_on("worker", _work(app, concurrency), again_s=2 * _SHUTDOWN_S)
     finally:
         with suppress(Error, TimeoutError):
             async with asyncio.timeout(_SHUTDOWN_S), ctx.store.transaction() as tx:
@@ -126,15 +149,20 @@ async def run_jobs(
 
 
 async def _work(app: App, concurrency: int) -> None:
-    async with app.open_async():
-        await app.run_worker_async(
-            concurrency=concurrency,
-            install_signal_handlers=False,
-            fetch_job_polling_interval=1.0,
-            abort_job_polling_interval=5.0,
-            shutdown_graceful_timeout=_SHUTDOWN_S,
-            delete_jobs="successful",
-        )
+    try:
+        async with app.open_async():
+            heed_cancellation()
+            await app.run_worker_async(
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=1.0,
+                abort_job_polling_interval=5.0,
+                shutdown_graceful_timeout=_SHUTDOWN_S,
+                delete_jobs="successful",
+            )
+    finally:
+        # Cancelled while it opens, it leaves its connections open.
+        await app.close_async()
 
 
 async def _beat(ctx: Context) -> None:

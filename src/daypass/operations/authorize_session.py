@@ -73,7 +73,8 @@ async def authorize_session(
 ) -> SessionPermit:
     """Permit one session under a grant and write it down, before its account exists anywhere.
 
-    `most` is how many of the kind one principal may have on the instance. Raises `Denied` when the grant has ended meanwhile, or the database cannot keep its promise.
+    `most` is how many of the kind one principal may have on the instance. Raises `Denied` when the
+    grant has ended meanwhile, or the database cannot keep its promise.
     """
     require_capability(actor, Capability.CONNECT)
     found = candidate.found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -38,6 +39,24 @@ TypeNamesIn = Callable[[str, Sequence[int]], Awaitable[dict[int, str]]]
 """Looks up names of types in a database, by oid."""
 
 
+class _Open(Protocol):
+    """A connection that has signed in as an account."""
+
+    @property
+    def account(self) -> str:
+        """Return the account's name."""
+
+    @property
+    def backend_id(self) -> int:
+        """Return the server's own number of the connection."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+
+
+_Opened = TypeVar("_Opened", bound=_Open)
+
+
 class Dialler:
     """Opens sessions on one instance."""
 
@@ -49,9 +68,22 @@ class Dialler:
     async def open_session(
         self, plan: PostgresPlan, spec: SessionSpec, offset: timedelta
     ) -> PostgresSession:
-        """Open one session under an applied plan; see the contract.
+        """Open one session under an applied plan; see the contract."""
+        return await self.open_by(
+            plan, spec, offset, lambda password: self._sign_in(plan, spec, password)
+        )
+
+    async def open_by(
+        self,
+        plan: PostgresPlan,
+        spec: SessionSpec,
+        offset: timedelta,
+        sign_in: Callable[[Secret], Awaitable[_Opened]],
+    ) -> _Opened:
+        """Make an account, have somebody sign in as it, and take its login away again.
 
         Whatever fails on the way, the account is closed again as far as the target answers.
+        `sign_in` raises `psycopg.Error` or `Unavailable` when the account is not let in.
         """
         try:
             password = await self.make_account(plan, spec, offset)
@@ -60,7 +92,7 @@ class Dialler:
             await self._clean_up(spec.account)
             raise
         try:
-            session = await self._sign_in(plan, spec, password)
+            session = await self._alone(plan, spec, sign_in(password))
         except BaseException:
             await self._clean_up(spec.account)
             raise
@@ -127,37 +159,45 @@ class Dialler:
                 "the scope is not applied on the target", next_step="apply it", code="not_applied"
             ) from error
 
+    async def _alone(
+        self, plan: PostgresPlan, spec: SessionSpec, signing_in: Awaitable[_Opened]
+    ) -> _Opened:
+        """Sign in; where that fails, tell whether somebody else was there first."""
+        try:
+            return await signing_in
+        except (psycopg.Error, Unavailable) as error:
+            # libpq tells no SQLSTATE here; a backend on the account tells that it was not alone.
+            if await self._end_all(plan.database, spec.account):
+                raise _intruded(spec.account) from error
+            if isinstance(error, Unavailable):
+                raise
+            raise Unavailable(
+                "the target did not let the session in" + server_said(error),
+                code="session_refused",
+            ) from error
+
     async def _sign_in(
         self, plan: PostgresPlan, spec: SessionSpec, password: Secret
     ) -> PostgresSession:
         parameters = connection_parameters(
             self._admin.address, plan.database, session_settings(plan, spec)
         )
-        try:
-            connection = await psycopg.AsyncConnection.connect(
-                make_conninfo(
-                    "",
-                    **parameters,
-                    user=spec.account,
-                    password=password.reveal(),
-                    application_name=spec.application,
-                ),
-                autocommit=True,
-                prepare_threshold=None,
-            )
-        except psycopg.Error as error:
-            # libpq tells no SQLSTATE here; a backend on the account tells that it was not alone.
-            if await self._end_all(plan.database, spec.account):
-                raise _intruded(spec.account) from error
-            raise Unavailable(
-                "the target did not let the session in" + server_said(error),
-                code="session_refused",
-            ) from error
+        connection = await psycopg.AsyncConnection.connect(
+            make_conninfo(
+                "",
+                **parameters,
+                user=spec.account,
+                password=password.reveal(),
+                application_name=spec.application,
+            ),
+            autocommit=True,
+            prepare_threshold=None,
+        )
         return PostgresSession(
             connection, spec.account, lambda oids: self._type_names(plan.database, oids)
         )
 
-    async def _shut_behind(self, database: str, session: PostgresSession) -> None:
+    async def _shut_behind(self, database: str, session: _Open) -> None:
         """Take the login away, then see that nobody else came in by it."""
 
         async def shut(connection: AdminConnection) -> list[int]:

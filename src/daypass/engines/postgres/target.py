@@ -36,6 +36,7 @@ from daypass.engines.postgres.sampling import sample
 from daypass.engines.postgres.session import PostgresSession
 from daypass.engines.postgres.standing import standing_logins
 from daypass.engines.postgres.verify import verify
+from daypass.engines.postgres.wire_dial import PostgresLine, dial_line
 
 OFFSET_KEPT_S = 60.0
 
@@ -114,6 +115,18 @@ class PostgresTarget:
     async def open_session(self, plan: Plan, spec: SessionSpec) -> PostgresSession:
         """Make the account, sign in as it, and take its login away again."""
         return await self._dialler.open_session(own_plan(plan), spec, await self._clock_offset())
+
+    async def dial(
+        self, plan: Plan, spec: SessionSpec, settings: Sequence[tuple[str, str]]
+    ) -> PostgresLine:
+        """Do as `open_session` does, and leave the connection to whoever relays."""
+        own = own_plan(plan)
+        return await self._dialler.open_by(
+            own,
+            spec,
+            await self._clock_offset(),
+            lambda password: dial_line(self._address, own, spec, settings, password),
+        )
 
     async def issue_credential(self, plan: Plan, spec: SessionSpec) -> DirectCredential:
         """Make an account that keeps its login until the deadline, for a client of its own.
