@@ -45,6 +45,8 @@ class EntryKind(StrEnum):
     STATEMENT_STARTED = "statement.started"
     STATEMENT_ENDED = "statement.ended"
     STATEMENT_DENIED = "statement.denied"
+    JOURNAL_OPENED = "journal.opened"
+    JOURNAL_CLOSED = "journal.closed"
     RECEIPT_ISSUED = "receipt.issued"
     RECONCILED = "target.reconciled"
     POLICY_APPLIED = "policy.applied"

@@ -45,6 +45,20 @@ end $$;
 
 COMMENT ON FUNCTION public.deny_column_change() IS 'Trigger that refuses updates of the columns it is given';
 
+CREATE FUNCTION public.journal_only_grows() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  if new.last_sequence < old.last_sequence
+    or (old.closed_at is not null and new is distinct from old) then
+    raise exception 'a journal only grows, and not once it is closed'
+      using errcode = 'integrity_constraint_violation', constraint = 'journal_only_grows';
+  end if;
+  return new;
+end $$;
+
+COMMENT ON FUNCTION public.journal_only_grows() IS 'Refuses to ship records of a journal twice';
+
 CREATE FUNCTION public.remember_state() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -303,10 +317,14 @@ CREATE TABLE public.entry (
     content jsonb NOT NULL,
     canonical text NOT NULL,
     digest bytea NOT NULL,
+    journal_id uuid,
+    sequence bigint,
     CONSTRAINT entry_digest_of_canonical CHECK ((digest = sha256(convert_to(canonical, 'UTF8'::name))))
 );
 
 COMMENT ON TABLE public.entry IS 'The audit log as stored: one row each, written with what it describes';
+
+COMMENT ON COLUMN public.entry.sequence IS 'Which record of its journal it was; without gaps';
 
 ALTER TABLE public.entry ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.entry_id_seq
@@ -395,6 +413,19 @@ ALTER TABLE public.instance ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.journal (
+    id uuid NOT NULL,
+    process_id uuid NOT NULL,
+    host text NOT NULL,
+    last_sequence bigint DEFAULT 0 NOT NULL,
+    opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    shipped_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    CONSTRAINT journal_sequence_counts CHECK ((last_sequence >= 0))
+);
+
+COMMENT ON TABLE public.journal IS 'Journals of gateways, and how far each is in the audit log';
 
 CREATE TABLE public.login (
     id bigint NOT NULL,
@@ -708,6 +739,15 @@ CREATE TABLE public.session (
 
 COMMENT ON TABLE public.session IS 'Connections to targets opened under grants';
 
+CREATE UNLOGGED TABLE public.session_activity (
+    session_id bigint NOT NULL,
+    statement text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.session_activity IS 'Statements that run in sessions of a gateway, as of its latest look; gone with the session';
+
 ALTER TABLE public.session ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.session_id_seq
     START WITH 1
@@ -800,6 +840,9 @@ ALTER TABLE ONLY public.database
 ALTER TABLE ONLY public.delegation
     ADD CONSTRAINT delegation_pkey PRIMARY KEY (id);
 
+ALTER TABLE public.entry
+    ADD CONSTRAINT entry_journaled_whole CHECK (((journal_id IS NULL) = (sequence IS NULL))) NOT VALID;
+
 ALTER TABLE ONLY public.entry
     ADD CONSTRAINT entry_pkey PRIMARY KEY (id);
 
@@ -817,6 +860,9 @@ ALTER TABLE ONLY public.installation
 
 ALTER TABLE ONLY public.instance
     ADD CONSTRAINT instance_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.journal
+    ADD CONSTRAINT journal_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.login
     ADD CONSTRAINT login_cookie_unique UNIQUE (cookie_digest);
@@ -884,6 +930,9 @@ ALTER TABLE ONLY public.request_transition
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_account_unique UNIQUE (account);
 
+ALTER TABLE ONLY public.session_activity
+    ADD CONSTRAINT session_activity_pkey PRIMARY KEY (session_id);
+
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id);
 
@@ -916,11 +965,15 @@ CREATE INDEX entry_actor ON public.entry USING btree (actor_id, id);
 
 CREATE INDEX entry_grant ON public.entry USING btree (grant_id);
 
+CREATE UNIQUE INDEX entry_journaled_once ON public.entry USING btree (journal_id, sequence) WHERE (journal_id IS NOT NULL);
+
 CREATE INDEX entry_kind ON public.entry USING btree (kind, id);
 
 CREATE INDEX entry_request ON public.entry USING btree (request_id);
 
 CREATE UNIQUE INDEX instance_name_unique ON public.instance USING btree (name) WHERE (state = 'active'::text);
+
+CREATE INDEX journal_unclosed ON public.journal USING btree (host) WHERE (closed_at IS NULL);
 
 CREATE INDEX login_failure_age ON public.login_failure USING btree (last_failure_at);
 
@@ -963,6 +1016,12 @@ CREATE TRIGGER catalog_kept BEFORE UPDATE ON public.catalog FOR EACH ROW EXECUTE
 CREATE TRIGGER entry_kept BEFORE DELETE OR UPDATE ON public.entry FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
 CREATE TRIGGER entry_not_truncated BEFORE TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION public.deny_change();
+
+CREATE TRIGGER journal_immutable BEFORE UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'process_id', 'host', 'opened_at');
+
+CREATE TRIGGER journal_kept BEFORE DELETE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.deny_change();
+
+CREATE TRIGGER journal_only_grows BEFORE UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.journal_only_grows();
 
 CREATE TRIGGER policy_version_kept BEFORE DELETE OR UPDATE ON public.policy_version FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 

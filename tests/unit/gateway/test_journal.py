@@ -79,8 +79,8 @@ def contents(journal: Journal, after: int = 0) -> list[dict[str, object]]:
 
 
 def take_over(folders: JournalFolders) -> Journal:
-    """Take over the only journal left behind."""
-    (found,) = folders.left_behind()
+    """Take over the only journal left behind, as a process that has just started."""
+    (found,) = JournalFolders(folders.root, folders._key, StoreClock(), SMALL).left_behind()
     if isinstance(found, Unavailable):
         raise found
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from daypass.domain.errors import Unavailable
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.files import remove_folder, segment_paths, take_lock
+from daypass.gateway.journal.format import Corrupt
 from daypass.gateway.journal.journal import Journal, JournalLimits
 
 _TRIES = 5
@@ -25,6 +26,7 @@ class JournalFolders:
         self._key = key
         self._clock = clock
         self._limits = limits or JournalLimits()
+        self._corrupt: set[str] = set()
 
     def begin(self) -> Journal:
         """Begin a journal in a new folder. Raises `Unavailable` when there is no space for it."""
@@ -42,10 +44,13 @@ class JournalFolders:
         """Take over the journals whose process is gone, one after the other.
 
         Each is recovered, and has an end for every statement that had none; the caller ships it and
-        then removes it. What cannot be recovered is yielded as the error that says why.
+        then removes it. What cannot be recovered is yielded as the error that says why; a corrupt
+        one once, and again by the next process.
         """
         self._make_root()
         for folder in sorted(self.root.iterdir()):
+            if folder.name in self._corrupt:
+                continue
             if not _is_id(folder.name) or folder.is_symlink() or not folder.is_dir():
                 continue
             lock = take_lock(folder)
@@ -58,6 +63,9 @@ class JournalFolders:
                 continue
             try:
                 yield self._taken(folder, lock)
+            except Corrupt as error:
+                self._corrupt.add(folder.name)
+                yield error
             except Unavailable as error:
                 yield error
 

@@ -79,6 +79,7 @@ class Journal:
         self._limits = limits
         self._seal = Seal(self.id, key)
         self._reader = Reader(self._seal)
+        self._reading = threading.Lock()
         self._boot = boot_id()
         self._full = ""
         self._broken = ""
@@ -150,6 +151,11 @@ class Journal:
     def problem(self) -> str:
         """Return why nothing new is taken; empty if it is."""
         return self._broken or self._full
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether it is space alone that is wanting."""
+        return bool(self._full) and not self._broken
 
     def require_ready(self) -> None:
         """Raise `Unavailable` unless new entries are taken."""
@@ -386,9 +392,10 @@ class Journal:
 
         Raises `Corrupt` for a record that is not as it was written.
         """
-        return self._reader.read(
-            tuple(self._segments), after, self._commit.synced, most, most_bytes
-        )
+        with self._reading:
+            return self._reader.read(
+                tuple(self._segments), after, self._commit.synced, most, most_bytes
+            )
 
     def acknowledge(self, sequence: int) -> None:
         """Remove the segments whose records are all in the store; the last one stays."""
