@@ -172,18 +172,29 @@ class RelayTarget(Protocol):
 # The relay
 
 
+class Parameters(StrEnum):
+    """How bind parameters are recorded."""
+
+    FULL = "full"
+    HASH = "hash"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """A statement about to be forwarded; what an entry says of it.
 
-    `parameters` are those bound to it as text, None where a value is not text or is withheld by
-    `record`; `origin` is `simple`, `extended`, `execute` (of a prepared one) or `copy`.
+    `parameters` are those bound to it, as text: one sent in binary is written as its bytes
+    (`\\x0000002a`), None is NULL. They may be kept only as `keep` says: it is `HASH` too where the
+    rule says `FULL` and one may be compared with a masked column. With `NONE` there are none.
+    `origin` is `simple`, `extended`, `execute` (of a prepared one) or `copy`.
     """
 
     text: str
     statements: tuple[StatementFacts, ...]
     parameters: tuple[str | None, ...] = ()
     origin: str = "simple"
+    keep: Parameters = Parameters.FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +219,6 @@ class Ended:
     duration_us: int = 0
     sqlstate: str = ""
     command: str = ""
-
-
-class Parameters(StrEnum):
-    """How bind parameters are recorded."""
-
-    FULL = "full"
-    HASH = "hash"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,22 @@ class Relay(Protocol):
 
     def end(self, error: Error) -> None:
         """End the session: the client gets the error at its place in the protocol, then `over`."""
+
+    def stop_statement(self, reason: str) -> None:
+        """Have what runs cancelled, and the client told this reason instead of the server's."""
+
+    def hold(self) -> None:
+        """Let nothing more go to the server, from the next message on."""
+
+    def resume(self) -> None:
+        """Let what waited go on."""
+
+    @property
+    def held(self) -> bool:
+        """Say whether messages of the client wait: no more of it is read until they do not.
+
+        It changes in `from_client`, `from_server`, `hold` and `resume` alone.
+        """
 
     @property
     def running(self) -> tuple[str, datetime] | None:

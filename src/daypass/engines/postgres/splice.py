@@ -1,8 +1,9 @@
 """Puts the schemas of a scope's views into a text, and nothing else.
 
 In `schema.relation` of a scope's relation, and in the column references that name it in full, the
-schema's token alone is replaced. The result is parsed again and has to be the tree that was meant;
-so a mistake here is a denial and never another statement.
+schema's token alone is replaced. `COPY relation (columns) TO`, which views cannot do, becomes
+`COPY (SELECT columns FROM relation) TO`. The result is parsed again and has to be the tree that was
+meant; so a mistake here is a denial and never another statement.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from daypass.engines.postgres.parsing import (
     items,
     parse_text,
     string,
+    strings,
     tokens_of,
 )
 from daypass.engines.postgres.statement_classes import splice_points
+from daypass.engines.postgres.statement_walk import relation_of
 
 _LOCATIONS: Final = frozenset(
     {
@@ -65,33 +68,101 @@ class _Edit:
 
 
 def splice(
-    text: str, view_schema_of: Mapping[str, str], relations: AbstractSet[RelationName]
+    text: str,
+    view_schema_of: Mapping[str, str],
+    relations: AbstractSet[RelationName],
+    copied: AbstractSet[RelationName] = frozenset(),
 ) -> Spliced:
     """Replace the schema of every qualified name of `relations` by its views' schema.
 
-    Raises `Invalid` with the code `splice_mismatch` when the result would not be the same text but
-    for these schemas.
+    COPY TO of a name in `copied`, as it is written, becomes that of a query. Raises `Invalid` with
+    the code `splice_mismatch` when the result would not be the same text but for this, and
+    `copy_view` for a COPY whose old syntax has no form with a query.
     """
     source, statements = parse_text(text)
     points: list[tuple[Node, RelationName]] = []
+    copies: list[Node] = []
     for statement in statements:
-        for node in splice_points(statement):
+        nodes = splice_points(statement)
+        if statement.kind == "CopyStmt" and not statement.node.get("is_from"):
+            target = child(statement.node, "relation")
+            if target is not None and relation_of(target) in copied:
+                copies.append(statement.node)
+                nodes.append(target)
+        for node in nodes:
             name = _named(node)
             if name is not None and name in relations and name.schema in view_schema_of:
                 points.append((node, name))
-    if not points:
+    if not points and not copies:
         return Spliced(text)
     tokens = tokens_of(text)
     starts = [token.start for token in tokens]
     edits = {_edit(node, view_schema_of[name.schema], tokens, starts) for node, name in points}
-    spliced = _apply(text, source, sorted(edits, key=lambda edit: edit.start))
+    for copy in copies:
+        edits.update(_copy_edits(copy, tokens, starts))
+    # Where an edit is nothing but an insertion, it comes before the token that begins there.
+    spliced = _apply(text, source, sorted(edits, key=lambda edit: (edit.start, edit.end)))
     for node, name in points:
         _rename(node, view_schema_of[name.schema])
-    _, again = parse_text(spliced.text)
+    for copy in copies:
+        _copy_query(copy)
     meant = [{each.kind: each.node} for each in statements]
-    if not same_tree(meant, [{each.kind: each.node} for each in again]):
+    if not same_tree(meant, _parsed_again(spliced.text, copies)):
         raise _mismatch()
     return spliced
+
+
+def _parsed_again(text: str, copies: list[Node]) -> list[Node]:
+    try:
+        return [{each.kind: each.node} for each in parse_text(text)[1]]
+    except Invalid as error:
+        if not copies:
+            raise
+        message = "the grant has this relation through a view: write COPY (SELECT …) TO STDOUT"
+        raise Invalid(message, problems=(("text", message),), code="copy_view") from error
+
+
+def _copy_edits(copy: Node, tokens: list[ScanToken], starts: list[int]) -> list[_Edit]:
+    """Put `(SELECT columns FROM` before the relation's name, and `)` for the list of columns."""
+    relation = child(copy, "relation") or {}
+    first = index = bisect_left(starts, integer(relation, "location"))
+    for _ in range(bool(relation.get("schemaname")) + bool(relation.get("catalogname"))):
+        index = _after_name(tokens, index) + 1
+    after = _after_name(tokens, index)
+    end = tokens[after - 1].end
+    listed = strings(items(copy, "attlist"))
+    columns = ", ".join(map(quote_schema, listed)) or "*"
+    place = tokens[first].start
+    # Names are quoted, and what comes out is parsed again.
+    edits = [_Edit(place, place, f"(SELECT {columns} FROM ")]  # noqa: S608
+    if listed:
+        closing = after
+        while closing < len(tokens) and tokens[closing].token != Token.ASCII_41:
+            closing += 1
+        if closing == len(tokens) or tokens[after].token != Token.ASCII_40:
+            raise _mismatch()
+        return [*edits, _Edit(end, tokens[closing].end, ")")]
+    return [*edits, _Edit(end, end, ")")]
+
+
+def _copy_query(copy: Node) -> None:
+    """Make the tree of a COPY of a relation that of a COPY of a query of it."""
+    relation = copy.pop("relation")
+    listed = copy.pop("attlist", None)
+    fields: list[Node] = (
+        [{"String": {"sval": name}} for name in strings(listed)]
+        if isinstance(listed, list)
+        else [{"A_Star": {}}]
+    )
+    targets = [{"ResTarget": {"val": {"ColumnRef": {"fields": [each]}}}} for each in fields]
+    copy["query"] = {
+        "SelectStmt": {
+            "targetList": targets,
+            "fromClause": [{"RangeVar": relation}],
+            "limitOption": "LIMIT_OPTION_DEFAULT",
+            "op": "SETOP_NONE",
+        }
+    }
 
 
 def original_position(shifts: tuple[tuple[int, int], ...], position: int) -> int:

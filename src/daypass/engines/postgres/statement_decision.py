@@ -16,6 +16,7 @@ from daypass.domain.catalog import RelationName
 from daypass.domain.statement_class import GATEWAY_TIMED, StatementClass
 from daypass.engines.contract import PreparedText
 from daypass.engines.postgres.function_classes import reads_nothing_of_the_customers
+from daypass.engines.postgres.relay_reading import Reading
 from daypass.engines.postgres.session_guards import SENSITIVE_CATALOGS
 from daypass.engines.postgres.statement_classes import Analysis
 from daypass.engines.postgres.statement_kinds import NO_WRITE, SYSTEM_SCHEMAS
@@ -73,6 +74,10 @@ class SessionScope:
         default_factory=lambda: TextCache(ANSWERS_BYTES), init=False, compare=False, repr=False
     )
     """What was decided under this scope; the other fields never change."""
+    readings: TextCache[Reading] = field(
+        default_factory=lambda: TextCache(ANSWERS_BYTES), init=False, compare=False, repr=False
+    )
+    """The same with what a relay needs besides."""
 
     def place(self, name: RelationName, temporary: AbstractSet[str]) -> tuple[Place, RelationName]:
         """Say where a name as written leads, and the relation's full name."""
@@ -257,12 +262,6 @@ def _deny_views_cannot(
         place, full = scope.place(name, temporary)
         if place is not Place.SCOPE or full.schema not in scope.view_schema_of:
             continue
-        if analysis.copies == name and needed is StatementClass.EXPORT:
-            return Denial(
-                "copy_view",
-                f"the grant has {full} through a view; "
-                f"copy a query of it instead, COPY (TABLE {full}) TO STDOUT",
-            )
         if needed in GATEWAY_TIMED and not name.schema:
             return Denial(
                 "qualify_name",

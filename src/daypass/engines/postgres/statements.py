@@ -18,6 +18,7 @@ from daypass.engines.postgres.splice import Spliced, splice
 from daypass.engines.postgres.statement_classes import Analysis, analyze_text
 from daypass.engines.postgres.statement_decision import (
     Denial,
+    Place,
     SessionScope,
     deny_statement,
     relations_read,
@@ -88,13 +89,24 @@ def _prepare(text: str, scope: SessionScope) -> PreparedText:
         denials = _denials(analyses, scope)
         if denials:
             return _denied(facts, denials, len(analyses))
-        if scope.native or not any(each.qualified for each in analyses):
+        copied = frozenset(name for each in analyses for name in _copied_out(each, scope))
+        if scope.native or not (copied or any(each.qualified for each in analyses)):
             spliced = Spliced(text)
         else:
-            spliced = splice(text, scope.view_schema_of, scope.relation_classes.keys())
+            spliced = splice(text, scope.view_schema_of, scope.relation_classes.keys(), copied)
     except Invalid as error:
         return PreparedText(Verdict.DENY, (), code=error.detail_code, reason=error.message)
     return PreparedText(Verdict.FORWARD, facts, text=spliced.text, shifts=spliced.shifts)
+
+
+def _copied_out(analysis: Analysis, scope: SessionScope) -> frozenset[RelationName]:
+    """Return the name, as written, of a relation whose view COPY TO would meet."""
+    name = analysis.copies
+    if name is None or (name, StatementClass.EXPORT) not in analysis.uses:
+        return frozenset()
+    place, full = scope.place(name, scope.temporary)
+    through_view = place is Place.SCOPE and full.schema in scope.view_schema_of
+    return frozenset({name}) if through_view else frozenset()
 
 
 def _denials(analyses: tuple[Analysis, ...], scope: SessionScope) -> list[tuple[int, Denial]]:
@@ -127,6 +139,11 @@ def _denied(
             *(denial.missing_classes for _, denial in denials)
         ),
     )
+
+
+def analyses_of(text: str) -> tuple[Analysis, ...]:
+    """Return what a decision knows of every statement of a text. Raises `Invalid`."""
+    return _read(text)[1]
 
 
 def _read(text: str) -> _Read:

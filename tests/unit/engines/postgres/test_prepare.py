@@ -7,6 +7,7 @@ import pytest
 from daypass.domain.catalog import RelationName
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import PreparedText, Verdict
+from daypass.engines.postgres.splice import original_position
 from daypass.engines.postgres.statement_decision import SessionScope
 from daypass.engines.postgres.statements import prepare_text, prepare_under
 
@@ -156,7 +157,8 @@ def test_forwarded(text: str, sent: str) -> None:
          "explain_analyze_filtered", "", ""),
         ("EXPLAIN EXECUTE p", "explain_execute", "", ""),
         ("EXPLAIN ANALYZE EXECUTE p", "explain_execute", "", ""),
-        ("COPY sales.orders TO STDOUT", "copy_view", "", ""),
+        ("COPY BINARY sales.orders TO STDOUT", "copy_view", "", ""),
+        ("COPY orders TO STDOUT USING DELIMITERS ','", "copy_view", "", ""),
         ("TRUNCATE orders", "qualify_name", "", ""),
         ("COPY orders FROM STDIN", "qualify_name", "", ""),
         ("DROP TABLE orders", "qualify_name", "", ""),
@@ -186,7 +188,7 @@ def test_denied(text: str, code: str, missing: str, classes: str) -> None:
         ("SELECT * FROM sale.orders", "did you mean"),
         ("SELECT 1; SELECT 2; DROP ROLE x", "statement 3 of 3: "),
         ("TRUNCATE orders", "write sales.orders"),
-        ("COPY sales.orders TO STDOUT", "COPY (TABLE sales.orders) TO STDOUT"),
+        ("COPY BINARY sales.orders TO STDOUT", "COPY (SELECT …) TO STDOUT"),
         ("SELEC 1", 'near "SELEC" (character 1)'),
         ("EXPLAIN ANALYZE SELECT * FROM customers", "sales.customers; leave ANALYZE out"),
     ],
@@ -282,6 +284,41 @@ def test_a_native_role_keeps_its_text_its_classes_and_its_guards() -> None:
 def test_shifts_lead_back_to_the_original() -> None:
     prepared = prepare_under("SELECT é FROM sales.orders, hr.staff WHERE x", _SCOPE)
     assert prepared.shifts == ((19, 9), (30, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("COPY orders TO STDOUT CSV", "COPY (SELECT * FROM orders) TO STDOUT CSV"),
+        ('COPY sales.orders (id, "Total", interval) TO stdout;',
+         'COPY (SELECT "id", "Total", "interval" FROM "dp_v_1_sales".orders) TO stdout;'),
+        ("COPY db.sales.orders(a) TO STDOUT WITH CSV",
+         'COPY (SELECT "a" FROM db."dp_v_1_sales".orders) TO STDOUT WITH CSV'),
+        ("COPY dp_v_1_sales.orders TO STDOUT", "COPY (SELECT * FROM dp_v_1_sales.orders) TO STDOUT"),
+        ("copy /*(*/ sales /*)*/ . orders /*(*/ ( a /*)*/ , b ) to stdout; TABLE staff",
+         'copy /*(*/ (SELECT "a", "b" FROM "dp_v_1_sales" /*)*/ . orders) to stdout; TABLE staff'),
+        ("COPY pg_class TO STDOUT", "COPY pg_class TO STDOUT"),
+    ],
+)  # fmt: skip
+def test_copies_of_relations_become_copies_of_queries(text: str, sent: str) -> None:
+    assert _forwarded(text) == sent
+
+
+def test_positions_in_a_copy_that_became_a_query_lead_back() -> None:
+    text = "COPY sales.orders (id, nope) TO STDOUT; SELECT wrong"
+    prepared = prepare_under(text, _SCOPE)
+    at = prepared.text.index("wrong")
+    assert original_position(prepared.shifts, at + 1) == text.index("wrong") + 1
+    for column in ("id", "nope"):
+        at = prepared.text.index(f'"{column}"')
+        assert 5 <= original_position(prepared.shifts, at + 1) <= text.index("TO")
+
+
+def test_a_native_role_copies_the_relation_itself() -> None:
+    native = dataclasses.replace(_NATIVE, classes=_classes("export"))
+    assert _forwarded("COPY sales.orders (id) TO STDOUT", native) == (
+        "COPY sales.orders (id) TO STDOUT"
+    )
 
 
 def test_prepare_text_takes_the_same_scope_in_parts() -> None:

@@ -1,0 +1,453 @@
+"""From the client to the server: each message is known, judged, written down, then sent on.
+
+What is refused has a stand-in sent in its place that fails on the server. So a transaction is
+aborted, a pipeline skipped to its end and an answer given in its order as after any error; the
+server's words for it are replaced by ours on the way back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from daypass.domain.errors import Invalid
+from daypass.engines.contract import StatementFacts
+from daypass.engines.postgres.plan import PostgresPlan
+from daypass.engines.postgres.quoting import MAX_NAME_BYTES
+from daypass.engines.postgres.relay_conversation import (
+    Conversation,
+    Entry,
+    Kind,
+    Portal,
+    Run,
+)
+from daypass.engines.postgres.relay_judge import Judge, of_prepare, resolved
+from daypass.engines.postgres.relay_names import Definition, key_of
+from daypass.engines.postgres.relay_parameters import bound_names, bound_values
+from daypass.engines.postgres.relay_reading import (
+    FEATURE_NOT_SUPPORTED,
+    INSUFFICIENT_PRIVILEGE,
+    TOO_LARGE,
+    Reading,
+    Refusal,
+)
+from daypass.engines.postgres.relay_server import FAILING_PARSE, FAILING_TEXT
+from daypass.engines.postgres.splice import quote_schema
+from daypass.engines.postgres.statements import statement_facts
+from daypass.engines.postgres.wire.body import message
+from daypass.engines.postgres.wire.client_messages import Close, Describe, Execute, Query
+from daypass.engines.postgres.wire.framing import ClientReader, FromClient, kind_name
+from daypass.engines.postgres.wire.violation import NOT_UTF8, PROTOCOL_VIOLATION, ProtocolViolation
+from daypass.engines.relay_contract import Parameters, Started
+
+FAILING_QUERY: Final = Query(FAILING_TEXT).build()
+
+_COPY_DATA: Final = ord("d")
+_COPY_ENDS: Final = frozenset(b"cf")
+_SYNC: Final = ord("S")
+_FLUSH: Final = ord("H")
+_TERMINATE: Final = ord("X")
+_UNNAMED: Final = b""
+
+_NOT_UTF8: Final = Refusal("unparsable", "the text is not UTF-8", NOT_UTF8)
+_FUNCTION_CALL: Final = Refusal(
+    "function_call",
+    "calls of functions past the statements are not relayed",
+    FEATURE_NOT_SUPPORTED,
+    "Call the function in a statement: SELECT f(…).",
+)
+_NOT_APPROVED: Final = Refusal(
+    "not_approved_text",
+    "the grant is for an exact statement, and this is another",
+    INSUFFICIENT_PRIVILEGE,
+    "Send the approved text as it is, with values as parameters.",
+)
+_TOO_MANY: Final = Refusal(
+    "too_many_prepared", "this session holds as many prepared statements as one may", TOO_LARGE
+)
+
+
+class ClientSide:
+    """One direction; `receive` and `go_on` return an error the session has to end with, if any.
+
+    While `held`, messages are kept and nothing is sent: for an answer of the server that decides
+    what they are, or because `holding` was set from outside.
+    """
+
+    __slots__ = ("_exact", "_handlers", "_judge", "_keep", "_out", "_reader", "_talk", "_waiting",
+                 "holding")  # fmt: skip
+
+    def __init__(self, talk: Conversation, plan: PostgresPlan) -> None:
+        self._talk = talk
+        self._judge = Judge(plan, talk.names)
+        self._reader = ClientReader(talk.limits.message_bytes)
+        self._keep = talk.limits.parameters
+        self._exact = talk.limits.exact_texts
+        self._waiting: deque[FromClient] = deque()
+        self._out: list[bytes] = []
+        self.holding = False
+        self._handlers: dict[int, Callable[[bytes], bool]] = {
+            ord("Q"): self._query,
+            ord("P"): self._parse,
+            ord("B"): self._bind,
+            ord("D"): self._describe,
+            ord("E"): self._execute,
+            ord("C"): self._close,
+            ord("F"): self._function_call,
+        }
+
+    @property
+    def held(self) -> bool:
+        """Say whether messages wait here: nothing more should be read of the client."""
+        return bool(self._waiting) or self.holding
+
+    @property
+    def between(self) -> bool:
+        """Say whether what was sent ends with a whole message."""
+        return self._reader.between
+
+    def receive(self, chunk: bytes) -> ProtocolViolation | None:
+        """Take the client's next bytes."""
+        found = self._reader.receive(chunk)
+        self._talk.client_between = self._reader.between
+        if self._waiting or self.holding or self._talk.awaiting_copy is not None:
+            self._waiting.extend(found)
+            return None
+        return self._take(found)
+
+    def go_on(self) -> ProtocolViolation | None:
+        """Send what waited, as far as it may go now."""
+        if not self._waiting or self.holding or self._talk.awaiting_copy is not None:
+            return None
+        found = list(self._waiting)
+        self._waiting.clear()
+        return self._take(found)
+
+    def _take(self, found: list[FromClient]) -> ProtocolViolation | None:
+        talk = self._talk
+        trouble = None
+        for place, each in enumerate(found):
+            if self.holding or talk.awaiting_copy is not None:
+                self._waiting.extend(found[place:])
+                break
+            try:
+                if not self._message(each.kind, each.raw):
+                    self._waiting.extend(found[place:])
+                    break
+            except ProtocolViolation as error:
+                trouble = error
+                break
+            if talk.leaving:
+                break
+        out = self._out
+        if out:
+            talk.ports.to_server(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        if trouble is None and not self._waiting:
+            trouble = self._reader.violation
+        return trouble
+
+    def _message(self, kind: int, raw: bytes) -> bool:
+        """Deal with one message; return whether that could be done now."""
+        talk = self._talk
+        if kind == _COPY_DATA:
+            # Where no copy is under way the server takes no notice of it.
+            self._out.append(raw)
+            return True
+        if kind in _COPY_ENDS:
+            self._copy_ends(raw)
+            return True
+        if kind == _TERMINATE:
+            self._out.append(raw)
+            talk.leaving = True
+            return True
+        if talk.copying is not None:
+            if kind in (_SYNC, _FLUSH):
+                # As the server would: drivers send them before they know that it is a copy.
+                return True
+            raise ProtocolViolation(f"{kind_name(kind)} while rows are copied in")
+        if kind == _SYNC:
+            talk.skipping = False
+            talk.queue.append(Entry(Kind.SYNC))
+            talk.epoch += 1
+            self._out.append(raw)
+            return True
+        if talk.skipping:
+            return True
+        if kind == _FLUSH:
+            self._out.append(raw)
+            return True
+        try:
+            return self._handlers[kind](raw)
+        except ValueError:
+            raise ProtocolViolation(f"a message of kind {kind_name(kind)} is cut off") from None
+
+    def _query(self, raw: bytes) -> bool:
+        talk = self._talk
+        if raw[-1] != 0:
+            raise ProtocolViolation("a query without its end")
+        read = self._read(raw[5:-1])
+        if isinstance(read, Refusal):
+            return self._refuse_query(read, raw[5:-1].decode("utf-8", "replace"), None)
+        refusal = self._may_not(read)
+        if refusal is not None:
+            return self._refuse_query(refusal, read.text, read)
+        if read.effects and self._uncertain(read):
+            return False
+        statements = read.statements
+        entry = Entry(Kind.QUERY, read)
+        origin = read.origin or "simple"
+        if read.effects:
+            statements, origin = self._change_names(entry, read, origin)
+        run = talk.start(Started(read.text, statements, (), origin))
+        if isinstance(run, Refusal):
+            for _, definition in entry.definitions or ():
+                talk.names.void(definition)
+            return self._refuse_query(run, read.text, read)
+        entry.run = run
+        talk.queue.append(entry)
+        talk.epoch += 1
+        if read.made:
+            self._judge.made(read.made)
+        if read.copies_in:
+            entry.copies_left = read.copies_in
+            talk.awaiting_copy = entry
+        self._out.append(raw if read.spliced is None else message(b"Q", read.spliced, b"\0"))
+        return True
+
+    def _parse(self, raw: bytes) -> bool:
+        talk = self._talk
+        name_end = raw.index(b"\0", 5)
+        text_end = raw.index(b"\0", name_end + 1)
+        key = key_of(raw[5:name_end])
+        written = raw[name_end + 1 : text_end]
+        read = self._read(written)
+        reading = read if isinstance(read, Reading) else None
+        refusal = read if isinstance(read, Refusal) else self._may_not(read)
+        if refusal is None and talk.names.full:
+            refusal = _TOO_MANY
+        entry = Entry(Kind.PARSE, reading, refusal=refusal)
+        if refusal is not None:
+            talk.refuse(refusal, written.decode("utf-8", "replace"), reading)
+            # The unnamed statement goes away, as when the server cannot read a text.
+            if key == _UNNAMED:
+                entry.definitions = [(0, talk.names.define(key, None, talk.epoch))]
+                self._out.append(message(b"P", b"\0", FAILING_TEXT.encode(), b"\0\0\0"))
+            else:
+                self._out.append(FAILING_PARSE)
+            talk.queue.append(entry)
+            return True
+        entry.definitions = [(0, talk.names.define(key, reading, talk.epoch))]
+        talk.queue.append(entry)
+        if reading is None or reading.spliced is None:
+            self._out.append(raw)
+        else:
+            self._out.append(message(b"P", raw[5 : name_end + 1], reading.spliced, raw[text_end:]))
+        return True
+
+    def _bind(self, raw: bytes) -> bool:
+        talk = self._talk
+        portal_key, statement_key, at = bound_names(raw)
+        statement_key = key_of(statement_key)
+        if talk.names.unsettled(statement_key, talk.epoch):
+            return False
+        found = talk.names.find(statement_key)
+        reading = found.reading if found is not None else None
+        if reading is None:
+            reading = _unknown_statement(statement_key)
+            if self._exact is not None:
+                return self._refuse_step(_NOT_APPROVED, reading)
+        try:
+            values = bound_values(raw, at) if self._keep is not Parameters.NONE else ()
+        except ProtocolViolation as error:
+            return self._refuse_step(
+                Refusal("invalid_bind", error.message, PROTOCOL_VIOLATION), reading
+            )
+        keep = self._keep
+        if keep is Parameters.FULL and reading.guarded and values:
+            keep = Parameters.HASH
+        portal = Portal(key_of(portal_key), reading, talk.epoch)
+        portal.started = Started(
+            reading.text, reading.statements, values, reading.origin or "extended", keep
+        )
+        entry = Entry(Kind.BIND, reading, portal=portal)
+        if not reading.effects:
+            # To plan a statement may be to run some of it: functions that are called immutable.
+            run = talk.start(portal.started)
+            if isinstance(run, Refusal):
+                return self._refuse_step(run, reading)
+            run.portal = portal
+            portal.run = entry.run = run
+        talk.portals[portal.key] = portal
+        talk.queue.append(entry)
+        self._out.append(raw)
+        return True
+
+    def _execute(self, raw: bytes) -> bool:
+        talk = self._talk
+        end = raw.index(b"\0", 5)
+        portal = talk.portals.get(key_of(raw[5:end]))
+        if portal is None:
+            return self._execute_unknown(raw)
+        if not portal.bound and portal.epoch != talk.epoch:
+            return False
+        reading = portal.reading
+        run = portal.run
+        entry = Entry(Kind.EXECUTE, reading, portal=portal)
+        if run is None or run.outcome:
+            started = portal.started
+            if started is None or (reading.effects and self._uncertain(reading)):
+                return False
+            if reading.effects:
+                statements, origin = self._change_names(entry, reading, "extended")
+                started = Started(
+                    started.text, statements, started.parameters, origin, started.keep
+                )
+            begun = talk.start(started)
+            if isinstance(begun, Refusal):
+                for _, definition in entry.definitions or ():
+                    talk.names.void(definition)
+                return self._refuse_step(begun, reading)
+            run = begun
+            run.portal = portal
+            portal.run = run
+        entry.run = run
+        talk.queue.append(entry)
+        if reading.made:
+            self._judge.made(reading.made)
+        if reading.copies_in:
+            entry.copies_left = 1
+            talk.awaiting_copy = entry
+        self._out.append(raw)
+        return True
+
+    def _execute_unknown(self, raw: bytes) -> bool:
+        """Run a portal that was not bound here: a cursor that SQL has declared."""
+        execute = Execute.read(raw)
+        many = str(execute.max_rows) if execute.max_rows > 0 else "ALL"
+        text = f"FETCH {many} FROM {quote_schema(execute.portal)}"
+        refusal = None
+        if self._exact is not None and text not in self._exact:
+            refusal = _NOT_APPROVED
+        statements: tuple[StatementFacts, ...] = ()
+        if 0 < len(execute.portal.encode()) <= MAX_NAME_BYTES:
+            try:
+                statements = statement_facts(text)
+            except Invalid as error:
+                refusal = Refusal(error.detail_code, error.message)
+        reading = Reading(text, statements)
+        if refusal is None:
+            run = self._talk.start(Started(text, statements, (), "extended"))
+            if isinstance(run, Run):
+                self._talk.queue.append(Entry(Kind.EXECUTE, reading, run))
+                self._out.append(raw)
+                return True
+            refusal = run
+        return self._refuse_step(refusal, reading)
+
+    def _describe(self, raw: bytes) -> bool:
+        Describe.read(raw)
+        self._talk.queue.append(Entry(Kind.DESCRIBE))
+        self._out.append(raw)
+        return True
+
+    def _close(self, raw: bytes) -> bool:
+        talk = self._talk
+        close = Close.read(raw)
+        key = key_of(close.name)
+        entry = Entry(Kind.CLOSE)
+        if close.what == "S":
+            if talk.names.unsettled(key, talk.epoch):
+                return False
+            entry.definitions = [(0, talk.names.define(key, None, talk.epoch))]
+        else:
+            talk.portals.pop(key, None)
+        talk.queue.append(entry)
+        self._out.append(raw)
+        return True
+
+    def _function_call(self, _raw: bytes) -> bool:
+        return self._refuse_query(_FUNCTION_CALL, "", None)
+
+    def _copy_ends(self, raw: bytes) -> None:
+        talk = self._talk
+        entry = talk.copying
+        self._out.append(raw)
+        if entry is not None:
+            talk.copying = None
+            entry.copies_left -= 1
+            if entry.copies_left > 0:
+                talk.awaiting_copy = entry
+
+    def _read(self, written: bytes) -> Reading | Refusal:
+        try:
+            text = written.decode()
+        except UnicodeDecodeError:
+            return _NOT_UTF8
+        return self._judge.read(text)
+
+    def _may_not(self, reading: Reading) -> Refusal | None:
+        """Say why a text may not be sent; an exact statement is compared byte for byte."""
+        exact = self._exact
+        if reading.refusal is None and exact is not None and not reading.setting:
+            return None if reading.text in exact else _NOT_APPROVED
+        return reading.refusal
+
+    def _refuse_query(self, refusal: Refusal, text: str, reading: Reading | None) -> bool:
+        talk = self._talk
+        talk.refuse(refusal, text, reading)
+        talk.queue.append(Entry(Kind.QUERY, reading, refusal=refusal))
+        talk.epoch += 1
+        self._out.append(FAILING_QUERY)
+        return True
+
+    def _refuse_step(self, refusal: Refusal, reading: Reading) -> bool:
+        talk = self._talk
+        talk.refuse(refusal, reading.text, reading)
+        talk.queue.append(Entry(Kind.PARSE, reading, refusal=refusal))
+        self._out.append(FAILING_PARSE)
+        return True
+
+    def _uncertain(self, reading: Reading) -> bool:
+        """Say whether a text names what an answer still to come decides about."""
+        talk = self._talk
+        keys = [key_of(e.prepares or e.executes or e.deallocates or "") for e in reading.effects]
+        if any(e.deallocates == "" for e in reading.effects):
+            keys += talk.names
+        return any(talk.names.unsettled(key, talk.epoch) for key in keys)
+
+    def _change_names(
+        self, entry: Entry, reading: Reading, origin: str
+    ) -> tuple[tuple[StatementFacts, ...], str]:
+        """Let a text's PREPARE and DEALLOCATE count, and see what its EXECUTE stands for."""
+        talk = self._talk
+        names = talk.names
+        made: list[tuple[int, Definition]] = []
+        stand_for: dict[int, Reading] = {}
+        for effect in reading.effects:
+            if effect.prepares:
+                inner = of_prepare(reading, effect.place)
+                made.append(
+                    (effect.place, names.define(key_of(effect.prepares), inner, talk.epoch))
+                )
+            if effect.executes:
+                found = names.find(key_of(effect.executes))
+                if found is not None and found.reading is not None:
+                    stand_for[effect.place] = found.reading
+            if effect.deallocates is not None:
+                gone = [key_of(effect.deallocates)] if effect.deallocates else list(names)
+                made += [(effect.place, names.define(key, None, talk.epoch)) for key in gone]
+        entry.definitions = made or None
+        if not stand_for:
+            return reading.statements, origin
+        facts = resolved(reading.statements, stand_for)
+        return facts, "execute" if len(facts) == 1 else origin
+
+
+def _unknown_statement(key: bytes) -> Reading:
+    """Read a statement that was not prepared in sight; most often the server knows it as little."""
+    if not key:
+        return Reading("")
+    text = f"EXECUTE {quote_schema(key.decode('utf-8', 'replace'))}"
+    return Reading(text, statement_facts(text))
