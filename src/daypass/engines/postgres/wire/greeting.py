@@ -95,6 +95,11 @@ class PostgresGreeting:
         self._scram: ScramServer | None = None
         self._final: bytes | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """Return how many bytes of the client's it keeps: never more than `EARLY_BYTES`."""
+        return len(self._received)
+
     def receive(self, data: bytes) -> tuple[GreetingEvent, ...]:
         """Take bytes of the client; never raises for what they are.
 

@@ -193,7 +193,8 @@ class ScramClient:
 
     @property
     def _bare(self) -> bytes:
-        return b"n=,r=" + self._nonce
+        # A name has to be there and nobody reads it.
+        return b"n=*,r=" + self._nonce
 
     def final(self, challenge: bytes) -> bytes:
         """Answer the server's challenge with the proof. Raises `ProtocolViolation`."""
