@@ -294,7 +294,7 @@ def test_shifts_lead_back_to_the_original() -> None:
          'COPY (SELECT "id", "Total", "interval" FROM "dp_v_1_sales".orders) TO stdout;'),
         ("COPY db.sales.orders(a) TO STDOUT WITH CSV",
          'COPY (SELECT "a" FROM db."dp_v_1_sales".orders) TO STDOUT WITH CSV'),
-        ("COPY dp_v_1_sales.orders TO STDOUT", "COPY (SELECT * FROM dp_v_1_sales.orders) TO STDOUT"),
+        ("COPY dp_v_1_hr.staff TO STDOUT", "COPY (SELECT * FROM dp_v_1_hr.staff) TO STDOUT"),
         ("copy /*(*/ sales /*)*/ . orders /*(*/ ( a /*)*/ , b ) to stdout; TABLE staff",
          'copy /*(*/ (SELECT "a", "b" FROM "dp_v_1_sales" /*)*/ . orders) to stdout; TABLE staff'),
         ("COPY pg_class TO STDOUT", "COPY pg_class TO STDOUT"),
