@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -25,6 +26,10 @@ from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries
 from daypass.engines.contract import Engine
 from daypass.engines.postgres import PostgresEngine
+from daypass.gateway.gateway import GatewayOptions
+from daypass.gateway.limits import ConnectionLimits
+from daypass.gateway.listeners import listening_socket as gateway_socket
+from daypass.gateway.running import GatewayPlace, RunningGateway, running_gateway
 from daypass.jobs.channels import MailChannel, WebhookChannel
 from daypass.jobs.worker import run_jobs
 from daypass.operations.context import Context
@@ -48,6 +53,7 @@ class Running:
     ctx: Context
     url: str
     first_admin: FirstAdminOffer | None
+    gateway: RunningGateway | None = None
 
 
 def engines() -> dict[str, Engine]:
@@ -202,12 +208,50 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 up = group.create_task(server.up.wait(), name="api-up")
                 await asyncio.wait({api, up}, return_when=asyncio.FIRST_COMPLETED)
                 up.cancel()
-                yield Running(ctx, url, offer)
+                async with AsyncExitStack() as open_gateway:
+                    gateway = None
+                    if settings.gateway.enabled:
+                        gateway = await open_gateway.enter_async_context(
+                            _gateway(ctx, settings, beats=False)
+                        )
+                    yield Running(ctx, url, offer, gateway)
             finally:
                 server.should_exit = True
                 jobs.cancel()
                 with suppress(asyncio.CancelledError):
                     await jobs
+
+
+@asynccontextmanager
+async def _gateway(
+    ctx: Context, settings: Settings, *, beats: bool, shared: bool = False
+) -> AsyncIterator[RunningGateway]:
+    wanted = settings.gateway
+    bound = gateway_socket(wanted.host, wanted.port, shared=shared)
+    place = GatewayPlace(
+        state_dir=settings.state_dir,
+        public_host=wanted.public_host,
+        public_port=wanted.public_port,
+        certificate=wanted.certificate,
+        key=wanted.key,
+    )
+    options = GatewayOptions(
+        tls=wanted.tls,
+        per_person=wanted.per_person,
+        longest_wait=timedelta(seconds=wanted.longest_wait_s),
+        drain_s=wanted.drain_s,
+        limits=ConnectionLimits(
+            connections=wanted.connections,
+            per_place=wanted.per_address,
+            handshakes=min(400, wanted.connections),
+            handshakes_per_place=min(200, wanted.per_address),
+        ),
+    )
+    with bound:
+        async with running_gateway(
+            ctx, ctx.engines["postgres"], [bound], place, options, beats=beats
+        ) as found:
+            yield found
 
 
 def _channels(settings: Settings, secrets: SecretStore) -> dict[str, Channel]:
@@ -256,3 +300,48 @@ async def serve(settings: Settings, announce: Callable[[Running], Awaitable[None
             if not stopped.is_set():
                 await announce(found)
             await stopped.wait()
+
+
+async def serve_gateway(
+    settings: Settings, announce: Callable[[RunningGateway], Awaitable[None]], *, shared: bool
+) -> None:
+    """Run a gateway alone until it is told to stop, beside a Daypass on the same store.
+
+    `shared` binds to exactly the port of the settings, as other processes of this machine do.
+    """
+    secrets = secret_store(settings)
+    if settings.store.url:
+        conninfo = secrets.resolve(settings.store.url, "store")
+    else:
+        conninfo = await asyncio.to_thread(running_store, settings.state_dir)
+    with stop_signals() as stopped:
+        async with AsyncExitStack() as stack:
+            store = Store(conninfo, max_size=settings.store.pool)
+            await store.open()
+            stack.push_async_callback(store.aclose)
+            ctx = Context(
+                store,
+                engines(),
+                secrets,
+                Targets(),
+                public_url=settings.api.public_url.rstrip("/"),
+            )
+            stack.push_async_callback(ctx.targets.aclose)
+            found = await stack.enter_async_context(
+                _gateway(ctx, settings, beats=True, shared=shared)
+            )
+            if not stopped.is_set():
+                await announce(found)
+            await stopped.wait()
+
+
+def running_store(state_dir: Path) -> Secret:
+    """Return the conninfo of the embedded store that another process runs below a state folder."""
+    cluster = Cluster(state_dir / "store", find_binaries())
+    if not cluster.is_running():
+        raise Unavailable(
+            f"no Daypass runs on {state_dir}, and a gateway alone starts no store",
+            next_step="daypass serve first, or set store.url",
+            code="store_away",
+        )
+    return Secret(cluster.conninfo(STORE_DATABASE))

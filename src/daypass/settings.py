@@ -61,6 +61,72 @@ class ApiSettings(_Section):
     )
 
 
+class GatewaySettings(_Section):
+    """Where clients of databases connect. `daypass gateway` runs more of it beside `serve`."""
+
+    enabled: bool = Field(
+        default=True, description="Whether `daypass serve` takes clients in by itself."
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on: `0.0.0.0` for every one, `::` for those of IPv6 too.",
+    )
+    port: int = Field(
+        default=7432,
+        ge=0,
+        le=65535,
+        description="Port to listen on; the next free one of 50 if it is taken, any if 0.",
+    )
+    public_host: str = Field(
+        default="",
+        description="Name that clients use, such as a balancer's; else made of `host`.",
+    )
+    public_port: int = Field(
+        default=0, ge=0, le=65535, description="Port that clients use; else the one listened on."
+    )
+    tls: str = Field(
+        default="required",
+        pattern="^(required|offered|none)$",
+        description="TLS toward clients: `required`, `offered` or `none`.",
+    )
+    certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate and its chain; without it Daypass makes one"
+        " itself, kept under `state_dir`.",
+    )
+    key: Path | None = Field(default=None, description="PEM file with the certificate's key.")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that `daypass gateway` runs on its port."
+    )
+    per_person: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Sessions one person may have open on an instance, in all gateways.",
+    )
+    connections: int = Field(
+        default=5000, ge=1, le=100_000, description="Connections a process takes."
+    )
+    per_address: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Connections a process takes from one IPv4 address or IPv6 network (/64).",
+    )
+    longest_wait_s: float = Field(
+        default=3600,
+        ge=0,
+        le=86400,
+        description="Seconds a client is held at most while its request waits (`daypass.wait`).",
+    )
+    drain_s: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="Seconds that statements may go on when the process is told to stop.",
+    )
+
+
 class SmtpSettings(_Section):
     """Where mail goes; `password` is a secret reference."""
 
@@ -97,6 +163,7 @@ class Settings(_Section):
     )
     store: StoreSettings = StoreSettings()
     api: ApiSettings = ApiSettings()
+    gateway: GatewaySettings = GatewaySettings()
     smtp: SmtpSettings | None = None
     webhooks: tuple[WebhookSettings, ...] = ()
     workers: int = Field(default=8, ge=1, le=64, description="Tasks of the queue done at a time.")

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import psycopg
 import structlog
 
+from daypass.cancelling import heed_cancellation
 from daypass.domain.errors import Conflict, Error
 from daypass.domain.ids import PrincipalId
 from daypass.domain.permit import SessionPermit
@@ -308,6 +309,7 @@ class Gateway:
                 await self._beat()
             except (Error, psycopg.Error, OSError) as error:
                 _log.warning("heartbeat_failed", error=str(error))
+            heed_cancellation()
 
 
 class _Arrival(ClientPort):

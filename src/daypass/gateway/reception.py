@@ -249,10 +249,17 @@ class Reception:
         # From here to its end nothing waits: a session is either not there, or kept.
         try:
             log = gateway.open_log(permit, actor, candidate.grant)
+            limits = gateway.limits_of(candidate.grant)
             session = GatewaySession(
-                self._port, line, permit, candidate.grant.database, log, gateway.ports
+                self._port,
+                line,
+                permit,
+                candidate.grant.database,
+                log,
+                gateway.ports,
+                statement_timeout_s=limits.statement_timeout_s,
             )
-            relay = gateway.engine.relay(plan, line, session, gateway.limits_of(candidate.grant))
+            relay = gateway.engine.relay(plan, line, session, limits)
             early = self._greeting.admit(
                 line,
                 cancel_key(gateway.cancel_secret, permit.session_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -71,6 +71,7 @@ class GatewaySession(asyncio.Protocol):
         database: str,
         log: SessionLog,
         ports: SessionPorts,
+        statement_timeout_s: float | None = None,
     ) -> None:
         self.permit = permit
         self.database = database
@@ -87,6 +88,11 @@ class GatewaySession(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._to_server: list[bytes | memoryview] = []
         self._ending = False
+        self._server_full = False
+        self._client_held = False
+        self._left_because = ""
+        self._statement_timeout_s = statement_timeout_s
+        self._limit_timer: asyncio.TimerHandle | None = None
 
     @property
     def id(self) -> SessionId:
@@ -127,13 +133,10 @@ class GatewaySession(asyncio.Protocol):
         """Note that the client has left; what runs for it is cancelled."""
         if self.over_reason or self.relay is None:
             return
-        running = self.relay.running is not None
-        try:
-            self.relay.client_gone()
-        except Exception:  # noqa: BLE001 - logged; the session ends all the same
-            _log.exception("relay_failed", session=self.id)
-        self._flush_server()
-        self._finish(reason, cancel=running)
+        self._left_because = reason
+        # Whoever took leave as it should has what it sent done: that goes on, read by nobody.
+        self._guarded(lambda relay: relay.client_gone())
+        self.resume()
 
     def pause(self) -> None:
         """Bring nothing more: the client reads too slowly."""
@@ -159,20 +162,18 @@ class GatewaySession(asyncio.Protocol):
         """Note that the server has gone."""
         if self.over_reason or self.relay is None:
             return
-        try:
-            self.relay.server_gone()
-        except Exception:  # noqa: BLE001 - logged; the session ends all the same
-            _log.exception("relay_failed", session=self.id)
-        self._client.flush()
-        self._finish("the database closed the connection", cancel=False)
+        self._guarded(lambda relay: relay.server_gone())
+        self._finish("the database closed the connection")
 
     def pause_writing(self) -> None:
         """Take nothing more of the client: the server reads too slowly."""
-        self._client.pause_reading()
+        self._server_full = True
+        self._hold_client()
 
     def resume_writing(self) -> None:
         """Take of the client again."""
-        self._client.resume_reading()
+        self._server_full = False
+        self._hold_client()
 
     # What the relay has done for it
 
@@ -186,7 +187,10 @@ class GatewaySession(asyncio.Protocol):
 
     def started(self, statement: Started) -> int:
         """Write a statement down before it is forwarded."""
-        return self._log.started(statement)
+        number = self._log.started(statement)
+        if self._statement_timeout_s is not None and self._limit_timer is None:
+            self._limit_in(self._statement_timeout_s)
+        return number
 
     def refused(self, statement: Refused) -> None:
         """Write a refusal down."""
@@ -206,8 +210,7 @@ class GatewaySession(asyncio.Protocol):
 
     def over(self, reason: str) -> None:
         """Close both ends once what was sent is sent."""
-        running = self.relay is not None and self.relay.running is not None
-        self._finish(reason, cancel=running)
+        self._finish(self._left_because or reason)
 
     # Time
 
@@ -231,9 +234,6 @@ class GatewaySession(asyncio.Protocol):
         if self._ending or self.over_reason or self.relay is None:
             return
         self._ending = True
-        running = self.relay.running is not None
-        if running:
-            self.cancel()
         self._guarded(lambda relay: relay.end(error))
         if not self.over_reason:
             loop = asyncio.get_running_loop()
@@ -243,6 +243,25 @@ class GatewaySession(asyncio.Protocol):
         """Set the timer anew: the clock may have been set."""
         if not self.over_reason:
             self._arm()
+
+    def _limit_in(self, wait_s: float) -> None:
+        self._limit_timer = asyncio.get_running_loop().call_later(wait_s, self._limit)
+
+    def _limit(self) -> None:
+        """Stop what has run for as long as its rule lets it."""
+        self._limit_timer = None
+        limit_s = self._statement_timeout_s
+        running = self.relay.running if self.relay is not None else None
+        if running is None or limit_s is None or self.over_reason:
+            return
+        left_s = limit_s - (datetime.now(UTC) - running[1]).total_seconds()
+        if left_s > 0:
+            # Another one by now.
+            self._limit_in(left_s)
+        else:
+            reason = f"the rule of grant {self.grant_id} stops statements after {limit_s:g} s"
+            self._guarded(lambda relay: relay.stop_statement(reason))
+            self._limit_in(limit_s)
 
     def _left(self) -> timedelta:
         return self.deadline - moment(self._ports.clock.now_us())
@@ -300,6 +319,17 @@ class GatewaySession(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_server()
         self._client.flush()
+        self._hold_client()
+
+    def _hold_client(self) -> None:
+        """Read the client only while what it sends has somewhere to go."""
+        hold = self._server_full or (self.relay is not None and self.relay.held)
+        if hold is not self._client_held and not self.over_reason:
+            self._client_held = hold
+            if hold:
+                self._client.pause_reading()
+            else:
+                self._client.resume_reading()
 
     def _flush_server(self) -> None:
         out = self._to_server
@@ -312,8 +342,9 @@ class GatewaySession(asyncio.Protocol):
         if self.over_reason:
             return
         self.over_reason = reason or "it is over"
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._limit_timer):
+            if timer is not None:
+                timer.cancel()
         self._flush()
         if cancel:
             self.cancel()

@@ -11,11 +11,13 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import psycopg
 import structlog
 
+from daypass.cancelling import heed_cancellation
 from daypass.domain.errors import Error, Unavailable
 from daypass.domain.ids import RequestId, SessionId
 from daypass.domain.states import GrantState, SessionState
@@ -37,6 +39,7 @@ _GOOD_ROUND_TRIP_NS: Final = 20_000_000
 _CLOCK_KEPT_S: Final = 10.0
 _CLOCK_JUMP_US: Final = 5_000
 _SHOWN: Final = 2000
+_SAME: Final = timedelta(milliseconds=20)
 _LIVE: Final = (GrantState.SCHEDULED, GrantState.ACTIVE)
 _OVER: Final = (SessionState.CLOSING, SessionState.CLOSED)
 
@@ -157,7 +160,8 @@ class Watch:
                 session.shown_since = None
                 continue
             still.add(session.id)
-            if session.shown_since != now[1]:
+            shown = session.shown_since
+            if shown is None or abs(now[1] - shown) > _SAME:
                 session.shown_since = now[1]
                 running[session.id] = Activity(_shown(now[0]), now[1])
         over = self._shown - still
@@ -183,6 +187,7 @@ class Watch:
                 _log.warning("watch_failed", loop=name, error=str(error))
             except Exception:  # noqa: BLE001 - logged; the loop goes on, deadlines depend on it
                 _log.exception("watch_broken", loop=name)
+            heed_cancellation()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
                     await wake.wait()

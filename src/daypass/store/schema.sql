@@ -345,6 +345,20 @@ CREATE TABLE public.first_admin_link (
 
 COMMENT ON TABLE public.first_admin_link IS 'The one-time link that makes the first admin';
 
+CREATE TABLE public.gateway (
+    process_id uuid NOT NULL,
+    engine text NOT NULL,
+    host text NOT NULL,
+    port integer NOT NULL,
+    tls text NOT NULL,
+    certificate text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT gateway_port_possible CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT gateway_tls_known CHECK ((tls = ANY (ARRAY['required'::text, 'offered'::text, 'none'::text])))
+);
+
+COMMENT ON TABLE public.gateway IS 'Where gateways are and the certificate they show, while their process is alive';
+
 CREATE TABLE public.grant_transition (
     from_state text NOT NULL,
     to_state text NOT NULL
@@ -848,6 +862,9 @@ ALTER TABLE ONLY public.entry
 
 ALTER TABLE ONLY public.first_admin_link
     ADD CONSTRAINT first_admin_link_pkey PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.gateway
+    ADD CONSTRAINT gateway_pkey PRIMARY KEY (process_id);
 
 ALTER TABLE ONLY public.grant_transition
     ADD CONSTRAINT grant_transition_pkey PRIMARY KEY (from_state, to_state);

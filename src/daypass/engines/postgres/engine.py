@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+import time
+from datetime import UTC, datetime
+
 from daypass.domain.catalog import Catalog, RelationName
 from daypass.domain.exposure import Exposure
 from daypass.domain.scope import RowFilter, Scope
@@ -11,8 +15,11 @@ from daypass.engines.postgres.compile import compile_scope
 from daypass.engines.postgres.exposures import exposures
 from daypass.engines.postgres.filters import check_row_filter
 from daypass.engines.postgres.plan import PostgresPlan
+from daypass.engines.postgres.relay import PostgresRelay
 from daypass.engines.postgres.statements import prepare_under, statement_facts
 from daypass.engines.postgres.target import PostgresTarget, own_plan
+from daypass.engines.postgres.wire.greeting import PostgresGreeting
+from daypass.engines.relay_contract import Line, RelayLimits, RelayPorts
 
 
 class PostgresEngine:
@@ -37,6 +44,19 @@ class PostgresEngine:
     def connect(self, address: TargetAddress) -> PostgresTarget:
         """Return a target; nothing is connected until it is used."""
         return PostgresTarget(address, self._on_step)
+
+    def greeting(self, *, tls: str) -> PostgresGreeting:
+        """Begin with a client; `tls` is `required`, `offered` or `none`."""
+        return PostgresGreeting(tls=tls, nonce=secrets.token_urlsafe(24))
+
+    def relay(
+        self, plan: Plan, line: Line, ports: RelayPorts, limits: RelayLimits
+    ) -> PostgresRelay:
+        """Begin to relay between a client that was let in and its line."""
+        del line
+        return PostgresRelay(
+            own_plan(plan), ports, limits, clock=time.monotonic, now=lambda: datetime.now(UTC)
+        )
 
     def compile(
         self,
