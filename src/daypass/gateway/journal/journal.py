@@ -298,10 +298,14 @@ class Journal:
             self._reserve_ahead()
 
     def _reserve_ahead(self) -> None:
+        with self._files:
+            self._reserve_held()
+
+    def _reserve_held(self) -> None:
+        """Reserve the next segment or be full, as one step: the thread and `recover` both do it."""
         try:
-            with self._files:
-                if self._ahead is None:
-                    self._ahead = self._reserved(self._limits.segment_bytes)
+            if self._ahead is None:
+                self._ahead = self._reserved(self._limits.segment_bytes)
         except OSError as error:
             self._fill(f"no space for more could be reserved: {error.strerror}")
 
@@ -353,11 +357,12 @@ class Journal:
                 self._broken = f"it does not work yet: {error.strerror}"
                 return False
             self._broken = ""
-        self._full = ""
-        segment = self._segments[-1]
-        if segment.end * 2 > segment.size:
-            self._reserve_ahead()
-        self._ready = not self._full
+        with self._files:
+            self._full = ""
+            segment = self._segments[-1]
+            if segment.end * 2 > segment.size:
+                self._reserve_held()
+            self._ready = not self._full
         late, self._late = self._late, []
         for number, each in enumerate(late):
             try:
