@@ -97,6 +97,8 @@ def plant(company: CompanyServer) -> Values:
     company.sql("revoke connect on database metrics from public", "postgres")
     values = read_values(company.cluster.conninfo("shop"))
     company.sql(f"create database {COPY} template shop owner {OWNER}", "postgres")
+    # Attacks on files of the server find there what has been written out.
+    company.sql("checkpoint", "postgres")
     return values
 
 

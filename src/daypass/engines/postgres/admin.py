@@ -221,8 +221,13 @@ class Admin:
         )
         connection = AdminConnection(raw, self._on_step)
         if connection.has_membership_options:
-            # Else the admin could neither end the backends of a role it made nor drop what it owns.
-            await raw.execute("set createrole_self_grant = 'set, inherit'")
+            try:
+                # Else the admin could neither end the backends of a role it made nor drop what it
+                # owns.
+                await raw.execute("set createrole_self_grant = 'set, inherit'")
+            except BaseException:
+                await raw.close()
+                raise
         return connection
 
 

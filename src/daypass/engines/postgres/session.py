@@ -12,12 +12,14 @@ from psycopg.abc import PQGen
 from psycopg.generators import copy_end, copy_from, fetch, send
 from psycopg.postgres import types as known_types
 
+from daypass.cancelling import cancellable
 from daypass.engines.contract import ResultColumn, StatementResult
 
 CHUNK_ROWS = 256
 MAX_NOTICES = 100
 MAX_ERROR_TEXT = 8192
 CANCEL_TIMEOUT_S = 5.0
+_CANCEL_AGAIN_S = 2.0
 
 TypeNames = Callable[[Sequence[int]], Awaitable[dict[int, str]]]
 """Looks up names of types the driver does not know, by oid."""
@@ -80,8 +82,11 @@ class PostgresSession:
             self._notices.clear()
             reader = _Reader(self._connection.pgconn, max_rows, max_bytes)
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._connection.wait(reader.run(statement, parameters))
+                await cancellable(
+                    self._wait(reader, statement, parameters),
+                    timeout_s=timeout_s,
+                    again_s=_CANCEL_AGAIN_S,
+                )
             except TimeoutError:
                 reader.sqlstate = _CANCELLED
                 reader.error = f"canceled: it ran longer than {timeout_s} s"
@@ -106,6 +111,11 @@ class PostgresSession:
                 size_bytes=reader.size,
                 lost=lost,
             )
+
+    async def _wait(
+        self, reader: _Reader, statement: str, parameters: Sequence[str | None]
+    ) -> None:
+        await self._connection.wait(reader.run(statement, parameters))
 
     async def cancel(self) -> None:
         """Cancel the running statement, if any."""
