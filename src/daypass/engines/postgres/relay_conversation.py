@@ -287,10 +287,13 @@ class Conversation:
             self.copying = None
 
     def finish(self, sqlstate: str = "") -> None:
-        """End every statement that has no end: what became of it is not known."""
+        """End every statement that has no end: of those under way nobody knows what became."""
+        underway = {entry.run for entry in self.queue}
         for run in tuple(self.open):
-            in_doubt = not run.portal or run.executed or self._underway(run)
-            self.stop(run, "lost" if in_doubt else "skipped", sqlstate)
+            at_rest = "done" if run.executed else "skipped"
+            if run in underway:
+                self.stop(run, "lost", sqlstate)
+            self.stop(run, at_rest)
             self.ended(run)
         self.queue.clear()
         self.portals.clear()
@@ -300,9 +303,6 @@ class Conversation:
         """Return what runs on the server now."""
         run = self.queue[0].run if self.queue else None
         return run if run is not None and not run.outcome else None
-
-    def _underway(self, run: Run) -> bool:
-        return any(entry.run is run for entry in self.queue)
 
     def _forget(self, portal: Portal | None) -> None:
         if portal is not None and not portal.bound and self.portals.get(portal.key) is portal:
