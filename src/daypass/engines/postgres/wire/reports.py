@@ -32,7 +32,11 @@ _OF_KIND: Final[Mapping[type[Error], str]] = {
     Invalid: "22023",
 }
 _TOO_MANY: Final = "53300"
-_OF_CODE: Final[Mapping[str, str]] = {"too_many_connections": _TOO_MANY, "too_many": _TOO_MANY}
+_OF_CODE: Final[Mapping[str, str]] = {
+    "too_many_connections": _TOO_MANY,
+    "too_many_tries": _TOO_MANY,
+    "grant_ended": INVALID_AUTHORIZATION,
+}
 
 
 def sqlstate_of(error: Error) -> str:

@@ -145,7 +145,12 @@ class SignIn:
         return taken
 
     def tls_started(self, certificate: bytes) -> None:
-        """Go on over TLS; `certificate` is the server's in DER, for the channel binding."""
+        """Go on over TLS; `certificate` is the server's in DER, for the channel binding.
+
+        Does nothing when it has failed meanwhile.
+        """
+        if self._state is _State.OVER:
+            return
         if self._state is not _State.STARTING_TLS:
             raise RuntimeError(f"sign-in is {self._state.name}, not STARTING_TLS")
         self._binding = certificate_hash(certificate)

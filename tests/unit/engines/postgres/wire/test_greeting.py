@@ -455,6 +455,8 @@ _ERRORS = [
     (Unavailable("no"), "57P03"),
     (Conflict("no"), "55000"),
     (Conflict("no", code="too_many_connections"), "53300"),
+    (Conflict("no", code="too_many_tries"), "53300"),
+    (Conflict("no", code="grant_ended"), "28000"),
     (Invalid("no"), "22023"),
     (Error("no"), "XX000"),
 ]

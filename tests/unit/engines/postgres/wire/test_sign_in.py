@@ -221,6 +221,9 @@ def test_plain_bytes_behind_the_answer_to_tls(answer: bytes) -> None:
     sign_in = _sign_in("required")
     assert _take(sign_in, b"S") == StartTls()
     assert "plain bytes" in _failure(sign_in, b"R").error.message
+    sign_in.outgoing()
+    sign_in.tls_started(_CERTIFICATE)
+    assert sign_in.outgoing() == b""
 
 
 def test_an_error_before_tls_is_not_passed_on() -> None:
