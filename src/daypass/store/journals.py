@@ -132,7 +132,7 @@ _INSERT = """
       case when %(loose)s then (select id from session where id = (d->>'session')::bigint)
         else (d->>'session')::bigint end,
       d->>'rule', d->'content', t, sha256(convert_to(t, 'UTF8')), %(journal)s, %(shipped)s + n
-    from unnest(%(texts)s::text[]) with ordinality as given (t, n)
+    from unnest(%(texts)b::text[]) with ordinality as given (t, n)
     cross join lateral (select t::jsonb as d offset 0) as read
     order by n
 """

@@ -75,18 +75,20 @@ def body_of(frame: Frame, clock: StoreClock, at_us: int, content: Mapping[str, J
     return body
 
 
+_SCALARS = frozenset({str, int, bool, type(None)})
+_LISTS = frozenset({list, tuple})
+_LISTED = frozenset({str, type(None)})
+
+
 def _is_flat(content: Mapping[str, Json]) -> bool:
     """Say whether two implementations cannot differ in how they write it."""
-    for name, value in content.items():
-        kind = type(value)
-        if not name.isascii():
-            return False
-        if kind is str or kind is int or kind is bool or value is None:
-            continue
-        if not isinstance(value, list | tuple):
-            return False
-        for each in value:
-            if each is not None and type(each) is not str:
+    if not "".join(content).isascii():
+        return False
+    if not _SCALARS.issuperset(map(type, content.values())):
+        for value in content.values():
+            if type(value) not in _SCALARS and (
+                type(value) not in _LISTS or not _LISTED.issuperset(map(type, value))  # type: ignore[arg-type]
+            ):
                 return False
     return True
 
