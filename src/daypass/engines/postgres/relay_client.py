@@ -16,9 +16,15 @@ from daypass.engines.contract import StatementFacts
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.quoting import MAX_NAME_BYTES
 from daypass.engines.postgres.relay_conversation import (
+    BIND,
+    CLOSE,
+    DESCRIBE,
+    EXECUTE,
+    PARSE,
+    QUERY,
+    SYNC,
     Conversation,
     Entry,
-    Kind,
     Portal,
     Run,
 )
@@ -169,7 +175,7 @@ class ClientSide:
             raise ProtocolViolation(f"{kind_name(kind)} while rows are copied in")
         if kind == _SYNC:
             talk.skipping = False
-            talk.queue.append(Entry(Kind.SYNC))
+            talk.queue.append(Entry(SYNC))
             talk.epoch += 1
             self._out.append(raw)
             return True
@@ -196,7 +202,7 @@ class ClientSide:
         if read.effects and self._uncertain(read):
             return False
         statements = read.statements
-        entry = Entry(Kind.QUERY, read)
+        entry = Entry(QUERY, read)
         origin = read.origin or "simple"
         if read.effects:
             statements, origin = self._change_names(entry, read, origin)
@@ -213,7 +219,7 @@ class ClientSide:
         if read.copies_in:
             entry.copies_left = read.copies_in
             talk.awaiting_copy = entry
-        self._out.append(raw if read.spliced is None else message(b"Q", read.spliced, b"\0"))
+        self._out.append(raw if read.spliced is None else read.spliced)
         return True
 
     def _parse(self, raw: bytes) -> bool:
@@ -227,7 +233,7 @@ class ClientSide:
         refusal = read if isinstance(read, Refusal) else self._may_not(read)
         if refusal is None and talk.names.full:
             refusal = _TOO_MANY
-        entry = Entry(Kind.PARSE, reading, refusal=refusal)
+        entry = Entry(PARSE, reading, refusal=refusal)
         if refusal is not None:
             talk.refuse(refusal, written.decode("utf-8", "replace"), reading)
             # The unnamed statement goes away, as when the server cannot read a text.
@@ -243,7 +249,9 @@ class ClientSide:
         if reading is None or reading.spliced is None:
             self._out.append(raw)
         else:
-            self._out.append(message(b"P", raw[5 : name_end + 1], reading.spliced, raw[text_end:]))
+            self._out.append(
+                message(b"P", raw[5 : name_end + 1], reading.spliced[5:-1], raw[text_end:])
+            )
         return True
 
     def _bind(self, raw: bytes) -> bool:
@@ -271,7 +279,7 @@ class ClientSide:
         portal.started = Started(
             reading.text, reading.statements, values, reading.origin or "extended", keep
         )
-        entry = Entry(Kind.BIND, reading, portal=portal)
+        entry = Entry(BIND, reading, portal=portal)
         if not reading.effects:
             # To plan a statement may be to run some of it: functions that are called immutable.
             run = talk.start(portal.started)
@@ -294,7 +302,7 @@ class ClientSide:
             return False
         reading = portal.reading
         run = portal.run
-        entry = Entry(Kind.EXECUTE, reading, portal=portal)
+        entry = Entry(EXECUTE, reading, portal=portal)
         if run is None or run.outcome:
             started = portal.started
             if started is None or (reading.effects and self._uncertain(reading)):
@@ -340,7 +348,7 @@ class ClientSide:
         if refusal is None:
             run = self._talk.start(Started(text, statements, (), "extended"))
             if isinstance(run, Run):
-                self._talk.queue.append(Entry(Kind.EXECUTE, reading, run))
+                self._talk.queue.append(Entry(EXECUTE, reading, run))
                 self._out.append(raw)
                 return True
             refusal = run
@@ -348,7 +356,7 @@ class ClientSide:
 
     def _describe(self, raw: bytes) -> bool:
         Describe.read(raw)
-        self._talk.queue.append(Entry(Kind.DESCRIBE))
+        self._talk.queue.append(Entry(DESCRIBE))
         self._out.append(raw)
         return True
 
@@ -356,7 +364,7 @@ class ClientSide:
         talk = self._talk
         close = Close.read(raw)
         key = key_of(close.name)
-        entry = Entry(Kind.CLOSE)
+        entry = Entry(CLOSE)
         if close.what == "S":
             if talk.names.unsettled(key, talk.epoch):
                 return False
@@ -397,7 +405,7 @@ class ClientSide:
     def _refuse_query(self, refusal: Refusal, text: str, reading: Reading | None) -> bool:
         talk = self._talk
         talk.refuse(refusal, text, reading)
-        talk.queue.append(Entry(Kind.QUERY, reading, refusal=refusal))
+        talk.queue.append(Entry(QUERY, reading, refusal=refusal))
         talk.epoch += 1
         self._out.append(FAILING_QUERY)
         return True
@@ -405,7 +413,7 @@ class ClientSide:
     def _refuse_step(self, refusal: Refusal, reading: Reading) -> bool:
         talk = self._talk
         talk.refuse(refusal, reading.text, reading)
-        talk.queue.append(Entry(Kind.PARSE, reading, refusal=refusal))
+        talk.queue.append(Entry(PARSE, reading, refusal=refusal))
         self._out.append(FAILING_PARSE)
         return True
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from enum import IntEnum
+from enum import Enum, auto
+from typing import Final
 
 from daypass.domain.errors import Unavailable
 from daypass.engines.postgres.relay_names import Definition, PreparedNames, State
@@ -21,16 +22,26 @@ from daypass.engines.relay_contract import Ended, Refused, RelayLimits, RelayPor
 CANCELLED = "57014"
 
 
-class Kind(IntEnum):
+class Kind(Enum):
     """What was sent to the server, as far as answers differ."""
 
-    QUERY = 0
-    SYNC = 1
-    PARSE = 2
-    BIND = 3
-    DESCRIBE = 4
-    EXECUTE = 5
-    CLOSE = 6
+    QUERY = auto()
+    SYNC = auto()
+    PARSE = auto()
+    BIND = auto()
+    DESCRIBE = auto()
+    EXECUTE = auto()
+    CLOSE = auto()
+
+
+# To look a member up in its class takes longer than all the rest that is done with it.
+QUERY: Final = Kind.QUERY
+SYNC: Final = Kind.SYNC
+PARSE: Final = Kind.PARSE
+BIND: Final = Kind.BIND
+DESCRIBE: Final = Kind.DESCRIBE
+EXECUTE: Final = Kind.EXECUTE
+CLOSE: Final = Kind.CLOSE
 
 
 class Run:
@@ -190,7 +201,7 @@ class Conversation:
         if not run.outcome:
             run.outcome = outcome
             run.sqlstate = sqlstate
-            run.duration_us = max(0, round((self.clock() - run.began) * 1_000_000))
+            run.duration_us = max(0, int((self.clock() - run.began) * 1_000_000))
 
     def ended(self, run: Run) -> None:
         """Write the end of a statement down."""
@@ -234,7 +245,7 @@ class Conversation:
     def skip(self) -> None:
         """Note that the server discards what was sent until the next Sync."""
         queue = self.queue
-        while queue and queue[0].kind is not Kind.SYNC:
+        while queue and queue[0].kind is not SYNC:
             entry = queue.popleft()
             for _, definition in entry.definitions or ():
                 if definition.state is State.PENDING:
@@ -242,7 +253,7 @@ class Conversation:
             run = entry.run
             if run is not None and not run.executed:
                 self.stop(run, "skipped")
-            if entry.kind is Kind.QUERY:
+            if entry.kind is QUERY:
                 self.answered += 1
             self._forget(entry.portal)
             self.released(entry)
@@ -252,7 +263,8 @@ class Conversation:
         """Note the end of an epoch, and write down what ended in it."""
         self.status = status
         epoch = self.answered
-        self.answered += 1
+        self.answered = epoch + 1
+        portals = self.portals
         dead = status != IN_TRANSACTION
         finished: list[Run] = []
         for run in self.open:
@@ -260,15 +272,18 @@ class Conversation:
                 break
             if not run.outcome:
                 portal = run.portal
-                if not dead and portal is not None and self.portals.get(portal.key) is portal:
+                if portal is None:
+                    self.stop(run, "done")
+                elif dead or portals.get(portal.key) is not portal:
+                    self.stop(run, "done" if run.executed else "skipped")
+                else:
                     continue
-                self.stop(run, "done" if run.executed or portal is None else "skipped")
             finished.append(run)
         for run in finished:
             self.ended(run)
-        if dead and self.portals:
-            for key in [k for k, each in self.portals.items() if each.epoch <= epoch]:
-                del self.portals[key]
+        if dead and portals:
+            for key in [k for k, each in portals.items() if each.epoch <= epoch]:
+                del portals[key]
 
     def commit_failed(self, sqlstate: str) -> None:
         """Note an error at the end of an epoch: what ran in it did not come about."""
@@ -310,7 +325,7 @@ class Conversation:
 
     def _undo(self, entry: Entry, definition: Definition) -> None:
         # A failed Parse of the unnamed statement has dropped the one before it.
-        if entry.kind is Kind.PARSE and not definition.key:
+        if entry.kind is PARSE and not definition.key:
             definition.reading = None
             self.names.settle(definition)
         else:

@@ -29,6 +29,7 @@ from daypass.engines.postgres.relay_reading import (
 from daypass.engines.postgres.statement_classes import Analysis
 from daypass.engines.postgres.statement_decision import SessionScope, relations_read
 from daypass.engines.postgres.statements import analyses_of, prepare_under
+from daypass.engines.postgres.wire.client_messages import Query
 
 _SQLSTATES: Final = {
     "unparsable": "42601",
@@ -108,7 +109,7 @@ def read_text(text: str, scope: SessionScope, plan: PostgresPlan) -> Reading:
     return Reading(
         text=text,
         statements=prepared.statements,
-        spliced=None if prepared.text == text else prepared.text.encode(),
+        spliced=None if prepared.text == text else Query(prepared.text).build(),
         shifts=prepared.shifts,
         effects=_effects(text, analyses),
         copies_in=sum(StatementClass.COPY_IN in each.classes for each in copies),

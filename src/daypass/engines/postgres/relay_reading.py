@@ -57,10 +57,10 @@ class NameEffect:
 class Reading:
     """A text as a session may send it.
 
-    `spliced` is what goes instead of it, None where it goes as it came. `copies_in` counts COPY
-    FROM STDIN; `made` are temporary tables; `read` full names of relations it reads; `guarded`
-    says that a parameter of it may be compared with a masked column; `setting` that it does no
-    more than to begin and end transactions or to set what drivers set.
+    `spliced` is the Query that goes instead of it, None where it goes as it came. `copies_in`
+    counts COPY FROM STDIN; `made` are temporary tables; `read` full names of relations it reads;
+    `guarded` says that a parameter of it may be compared with a masked column; `setting` that it
+    does no more than to begin and end transactions or to set what drivers set.
     """
 
     text: str

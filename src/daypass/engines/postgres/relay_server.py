@@ -10,10 +10,16 @@ from struct import Struct
 from typing import Final
 
 from daypass.engines.postgres.relay_conversation import (
+    BIND,
     CANCELLED,
+    CLOSE,
+    DESCRIBE,
+    EXECUTE,
+    PARSE,
+    QUERY,
+    SYNC,
     Conversation,
     Entry,
-    Kind,
     Run,
 )
 from daypass.engines.postgres.relay_reading import LIMIT_EXCEEDED, Refusal
@@ -24,6 +30,7 @@ from daypass.engines.postgres.wire.server_messages import ParameterStatus, Repor
 from daypass.engines.postgres.wire.violation import ProtocolViolation
 
 _length = Struct(">I").unpack_from
+_header = Struct(">BI").unpack_from
 
 _COMPLETE: Final = ord("C")
 _READY: Final = ord("Z")
@@ -33,10 +40,12 @@ _NOTICE: Final = ord("N")
 _PARAMETER: Final = ord("S")
 _NOTIFICATION: Final = ord("A")
 _COPY_IN: Final = ord("G")
-_ANSWERS: Final = {ord("1"): Kind.PARSE, ord("2"): Kind.BIND, ord("3"): Kind.CLOSE}
+_ANSWERS: Final = {ord("1"): PARSE, ord("2"): BIND, ord("3"): CLOSE}
 _OF_STATEMENTS: Final = frozenset(b"CTIHcnt")
-_WITH_ROWS: Final = frozenset({Kind.QUERY, Kind.EXECUTE})
+_WITH_ROWS: Final = frozenset({QUERY, EXECUTE})
 _DROPPED: Final = b""
+_ROW_KINDS: Final = frozenset(b"Dd")
+_PASSED: Final = frozenset(b"123CHITZcnt")
 _UNMUTED: Final = frozenset({_READY, _NOTICE, _PARAMETER, _ERROR})
 _DENIED_NAME: Final = "daypass_denied"
 FAILING_TEXT: Final = "daypass denied this statement"
@@ -56,12 +65,14 @@ class OutOfStepError(ProtocolViolation):
 class ServerSide:
     """One direction; `receive` returns an error the session has to end with, if there is one."""
 
-    __slots__ = ("_cutting", "_left", "_talk", "_unlimited", "_walker", "fatal")
+    __slots__ = ("_clean", "_cutting", "_left", "_talk", "_unlimited", "_walker", "fatal")
 
     def __init__(self, talk: Conversation) -> None:
         self._talk = talk
         self._walker = ServerWalker(max(talk.limits.message_bytes, 2**20))
         self._unlimited = talk.limits.rows is None and talk.limits.size_bytes is None
+        self._clean = True
+        """The walker keeps nothing: a chunk begins with a message."""
         self._left = 0
         self._cutting = False
         self.fatal = ""
@@ -83,11 +94,75 @@ class ServerSide:
     def receive(self, chunk: bytes) -> ProtocolViolation | None:
         """Take the server's next bytes."""
         talk = self._talk
+        if self._clean and self._unlimited and not talk.gone:
+            try:
+                at = self._pass_on(chunk)
+            except ProtocolViolation as error:
+                return error
+            if at == len(chunk):
+                talk.ports.to_client(chunk)
+                return None
+            if at:
+                view = memoryview(chunk)
+                talk.ports.to_client(view[:at])
+                chunk = bytes(view[at:])
+        return self._receive_anything(chunk)
+
+    def _pass_on(self, chunk: bytes) -> int:
+        """Take whole messages that go on as they came; return where the first other one begins.
+
+        It is what nearly every chunk consists of, and `_receive_anything` would do the same.
+        """
+        talk = self._talk
+        queue = talk.queue
+        at = rows = size = 0
+        stop = len(chunk)
+        try:
+            while stop - at >= HEADER_BYTES:
+                kind, length = _header(chunk, at)
+                after = at + 1 + length
+                if after > stop or length < 4 or talk.muted:
+                    break
+                if kind in _ROW_KINDS:
+                    rows += 1
+                    size += length - 4
+                elif kind in _PASSED:
+                    if rows:
+                        self._count(rows, size)
+                        rows = size = 0
+                    if kind == _READY:
+                        self._ready(chunk[at + HEADER_BYTES])
+                    elif kind == _COMPLETE and queue and queue[0].run is not None:
+                        self._complete(queue[0], chunk, at, after, kind)
+                    else:
+                        self._message(kind, chunk, at, after)
+                else:
+                    break
+                at = after
+            if rows:
+                self._count(rows, size)
+        except ProtocolViolation:
+            if at:
+                talk.ports.to_client(chunk[:at])
+            raise
+        return at
+
+    def _count(self, rows: int, size: int) -> None:
+        queue = self._talk.queue
+        run = queue[0].run if queue else None
+        if run is None or queue[0].kind not in _WITH_ROWS:
+            raise OutOfStepError("rows that nobody asked for")
+        run.rows += rows
+        run.size_bytes += size
+
+    def _receive_anything(self, chunk: bytes) -> ProtocolViolation | None:
+        talk = self._talk
         data, end, marks, rows, size = self._walker.walk(chunk)
         view = memoryview(data)
         parts: list[bytes | memoryview] = []
         sent = before = 0
         trouble: ProtocolViolation | None = self._walker.violation
+        self._clean = end == len(data) and self._walker.between
         try:
             for kind, start, after, rows_before, size_before in marks:
                 if before != start:
@@ -201,10 +276,10 @@ class ServerSide:
         talk.muted = True
         talk.ports.cancel()
         entry = talk.queue[0]
-        synced = any(each.kind is Kind.SYNC for each in talk.queue)
-        if entry.kind is Kind.EXECUTE and not synced and talk.client_between:
+        synced = any(each.kind is SYNC for each in talk.queue)
+        if entry.kind is EXECUTE and not synced and talk.client_between:
             # Whatever the cancel meets: the rest of this pipeline fails on the server too.
-            talk.queue.append(Entry(Kind.PARSE, refusal=refusal))
+            talk.queue.append(Entry(PARSE, refusal=refusal))
             talk.ports.to_server(FAILING_PARSE)
             talk.skipping = True
         return refusal.response()
@@ -230,7 +305,7 @@ class ServerSide:
             raise OutOfStepError(f"{kind_name(kind)} answers nothing")
         entry = queue[0]
         of = entry.kind
-        if kind in _OF_STATEMENTS and (of is Kind.QUERY or of is Kind.EXECUTE):
+        if kind in _OF_STATEMENTS and (of is QUERY or of is EXECUTE):
             if kind in b"CI":
                 self._complete(entry, data, start, after, kind)
             elif kind in b"nt":
@@ -240,10 +315,10 @@ class ServerSide:
             talk.awaiting_copy = None
             talk.copying = entry
             return None
-        if kind == ord("s") and of is Kind.EXECUTE:
+        if kind == ord("s") and of is EXECUTE:
             self._suspended(entry)
             return None
-        if of is Kind.DESCRIBE and kind in b"Tnt":
+        if of is DESCRIBE and kind in b"Tnt":
             if kind != ord("t"):
                 queue.popleft()
             return None
@@ -261,7 +336,7 @@ class ServerSide:
         if not talk.queue:
             raise OutOfStepError("ready, and nothing was asked")
         entry = talk.queue[0]
-        if entry.kind is not Kind.QUERY and entry.kind is not Kind.SYNC:
+        if entry.kind is not QUERY and entry.kind is not SYNC:
             raise OutOfStepError(f"ready in a {entry.kind.name}")
         if entry.refusal is not None and not entry.completed:
             raise OutOfStepError("what was to fail did not")
@@ -283,7 +358,7 @@ class ServerSide:
             talk.complete(entry)
         else:
             entry.completed += 1
-        if entry.kind is Kind.EXECUTE:
+        if entry.kind is EXECUTE:
             talk.queue.popleft()
             talk.released(entry)
             if run is not None:
@@ -331,12 +406,12 @@ class ServerSide:
         if not talk.queue:
             return None
         entry = talk.queue[0]
-        if entry.kind is Kind.SYNC:
+        if entry.kind is SYNC:
             talk.commit_failed(sqlstate)
             return _DROPPED if talk.muted else None
         told = self._told(entry, raw, sqlstate)
         talk.fail(entry, sqlstate)
-        if entry.kind is Kind.QUERY:
+        if entry.kind is QUERY:
             entry.completed += 1
         else:
             talk.skip()
