@@ -33,6 +33,12 @@ _ONE_MAJOR = (
     "integration/insider/",
     "integration/story/test_races.py",
 )
+_FIRST_AND_LAST = (
+    "integration/engines/postgres/test_masks.py",
+    "integration/leaks/test_attacks.py",
+    "integration/leaks/test_truth.py",
+)
+"""What is tried on the versions in between by the long suites."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,8 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     What a target's version hardly matters to runs on the last of them alone.
     """
-    last = int(config.getoption("--pg-majors").split(",")[-1])
-    again = [item for item in items if _again(item, last)]
+    majors = [int(each) for each in config.getoption("--pg-majors").split(",")]
+    again = [item for item in items if _again(item, majors)]
     if again:
         left_out = set(map(id, again))
         items[:] = [item for item in items if id(item) not in left_out]
@@ -71,11 +77,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _again(item: pytest.Item, last: int) -> bool:
+def _again(item: pytest.Item, majors: list[int]) -> bool:
     """Say whether a test would only be the same again on this major version."""
-    major = getattr(getattr(item, "callspec", None), "params", {}).get("pg_major", last)
+    major = getattr(getattr(item, "callspec", None), "params", {}).get("pg_major", majors[-1])
     path = item.path.relative_to(_HERE).as_posix()
-    return bool(major != last and path.startswith(_ONE_MAJOR))
+    if path.startswith(_ONE_MAJOR):
+        return bool(major != majors[-1])
+    return path.startswith(_FIRST_AND_LAST) and major not in (majors[0], majors[-1])
 
 
 @pytest.hookimpl(trylast=True)
