@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from struct import Struct
 from typing import Final
 
 from daypass.domain.errors import Invalid
@@ -43,10 +44,19 @@ from daypass.engines.postgres.splice import quote_schema
 from daypass.engines.postgres.statements import statement_facts
 from daypass.engines.postgres.wire.body import message
 from daypass.engines.postgres.wire.client_messages import Close, Describe, Execute, Query
-from daypass.engines.postgres.wire.framing import ClientReader, FromClient, kind_name
+from daypass.engines.postgres.wire.client_messages import Sync as SyncMessage
+from daypass.engines.postgres.wire.framing import (
+    HEADER_BYTES,
+    SMALL_BYTES,
+    ClientReader,
+    FromClient,
+    kind_name,
+)
 from daypass.engines.postgres.wire.violation import NOT_UTF8, PROTOCOL_VIOLATION, ProtocolViolation
 from daypass.engines.relay_contract import Parameters, Started
 
+_header = Struct(">BI").unpack_from
+_SYNC_MESSAGE: Final = SyncMessage().build()
 FAILING_QUERY: Final = Query(FAILING_TEXT).build()
 
 _COPY_DATA: Final = ord("d")
@@ -81,8 +91,8 @@ class ClientSide:
     what they are, or because `holding` was set from outside.
     """
 
-    __slots__ = ("_exact", "_handlers", "_judge", "_keep", "_out", "_reader", "_talk", "_waiting",
-                 "holding")  # fmt: skip
+    __slots__ = ("_behind", "_clean", "_exact", "_handlers", "_judge", "_keep", "_out", "_reader",
+                 "_small", "_talk", "_waiting", "holding")  # fmt: skip
 
     def __init__(self, talk: Conversation, plan: PostgresPlan) -> None:
         self._talk = talk
@@ -92,6 +102,11 @@ class ClientSide:
         self._exact = talk.limits.exact_texts
         self._waiting: deque[FromClient] = deque()
         self._out: list[bytes] = []
+        self._behind = 0
+        """Bytes of a message that is not whole yet."""
+        self._clean = True
+        """A chunk begins with a message."""
+        self._small = min(SMALL_BYTES, talk.limits.message_bytes)
         self.holding = False
         self._handlers: dict[int, Callable[[bytes], bool]] = {
             ord("Q"): self._query,
@@ -115,12 +130,61 @@ class ClientSide:
 
     def receive(self, chunk: bytes) -> ProtocolViolation | None:
         """Take the client's next bytes."""
+        talk = self._talk
+        at = 0
+        stop = len(chunk)
+        blocked = self.holding or talk.awaiting_copy is not None or bool(self._waiting)
+        if self._clean and not blocked:
+            # What nearly every chunk consists of; `_take` would do the same.
+            out = self._out
+            try:
+                while stop - at >= HEADER_BYTES and talk.copying is None:
+                    kind, length = _header(chunk, at)
+                    after = at + 1 + length
+                    if after > stop or length < 4 or length >= self._small:
+                        break
+                    if kind == _SYNC and length == 4:
+                        talk.skipping = False
+                        talk.queue.append(Entry(SYNC))
+                        talk.epoch += 1
+                        out.append(_SYNC_MESSAGE)
+                    else:
+                        handle = self._handlers.get(kind)
+                        if handle is None:
+                            break
+                        whole = at == 0 and after == stop
+                        if not talk.skipping and not handle(chunk if whole else chunk[at:after]):
+                            break
+                    at = after
+                    if talk.awaiting_copy is not None:
+                        break
+            except ProtocolViolation as error:
+                self._flush()
+                return error
+            except ValueError:
+                self._flush()
+                return ProtocolViolation("a message of the client is cut off")
+            if at == stop:
+                self._flush()
+                return None
+            if at:
+                chunk = chunk[at:]
+            blocked = talk.awaiting_copy is not None
         found = self._reader.receive(chunk)
-        self._talk.client_between = self._reader.between
-        if self._waiting or self.holding or self._talk.awaiting_copy is not None:
+        talk.client_between = self._reader.between
+        self._behind += len(chunk) - sum([len(each.raw) for each in found])
+        self._clean = not self._behind and self._reader.between
+        if blocked:
+            self._flush()
             self._waiting.extend(found)
             return None
         return self._take(found)
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            self._talk.ports.to_server(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
 
     def go_on(self) -> ProtocolViolation | None:
         """Send what waited, as far as it may go now."""
@@ -146,10 +210,7 @@ class ClientSide:
                 break
             if talk.leaving:
                 break
-        out = self._out
-        if out:
-            talk.ports.to_server(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+        self._flush()
         if trouble is None and not self._waiting:
             trouble = self._reader.violation
         return trouble
