@@ -26,6 +26,7 @@ from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries
 from daypass.engines.contract import Engine
 from daypass.engines.postgres import PostgresEngine
+from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy, one_time_user
 from daypass.gateway.gateway import GatewayOptions
 from daypass.gateway.limits import ConnectionLimits
 from daypass.gateway.listeners import listening_socket as gateway_socket
@@ -47,13 +48,22 @@ _STOP_S = 10
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayAddress:
+    """Where a gateway takes clients in; `certificate` is the file to know it by, if any."""
+
+    host: str
+    port: int
+    certificate: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A Daypass that answers: where, and the first admin's link while there is no admin."""
 
     ctx: Context
     url: str
     first_admin: FirstAdminOffer | None
-    gateway: RunningGateway | None = None
+    gateway: GatewayAddress | None = None
 
 
 def engines() -> dict[str, Engine]:
@@ -211,8 +221,10 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 async with AsyncExitStack() as open_gateway:
                     gateway = None
                     if settings.gateway.enabled:
-                        gateway = await open_gateway.enter_async_context(
-                            _gateway(ctx, settings, beats=False)
+                        gateway = _address_of(
+                            await open_gateway.enter_async_context(
+                                _gateway(ctx, settings, beats=False)
+                            )
                         )
                     yield Running(ctx, url, offer, gateway)
             finally:
@@ -303,7 +315,7 @@ async def serve(settings: Settings, announce: Callable[[Running], Awaitable[None
 
 
 async def serve_gateway(
-    settings: Settings, announce: Callable[[RunningGateway], Awaitable[None]], *, shared: bool
+    settings: Settings, announce: Callable[[GatewayAddress], Awaitable[None]], *, shared: bool
 ) -> None:
     """Run a gateway alone until it is told to stop, beside a Daypass on the same store.
 
@@ -331,8 +343,19 @@ async def serve_gateway(
                 _gateway(ctx, settings, beats=True, shared=shared)
             )
             if not stopped.is_set():
-                await announce(found)
+                await announce(_address_of(found))
             await stopped.wait()
+
+
+def free_gateway_port(settings: Settings) -> int:
+    """Return a port that workers can share, which nobody else has: shared sockets overlook it."""
+    with gateway_socket(settings.gateway.host, settings.gateway.port) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _address_of(found: RunningGateway) -> GatewayAddress:
+    return GatewayAddress(found.host, found.port, found.certificate)
 
 
 def running_store(state_dir: Path) -> Secret:
@@ -345,3 +368,37 @@ def running_store(state_dir: Path) -> Secret:
             code="store_away",
         )
     return Secret(cluster.conninfo(STORE_DATABASE))
+
+
+async def serve_proxy(
+    way: GatewayWay, token: Secret, port: int, ready: Callable[[int, str], None]
+) -> None:
+    """Lead local connections of this user to a database until told to stop.
+
+    `ready` is told the port, and the user name to give where one is asked for.
+    """
+    user = one_time_user()
+    with stop_signals() as stopped:
+        proxy = LocalProxy(way, lambda: token, user)
+        task = asyncio.create_task(proxy.serve(port, lambda at: ready(at, user)), name="proxy")
+        stopping = asyncio.create_task(stopped.wait(), name="stopping")
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def gateway_way(
+    *,
+    host: str,
+    port: int,
+    user: str,
+    database: str,
+    certificate: str,
+    encrypted: bool,
+    asked: tuple[tuple[str, str], ...],
+    wait_s: float,
+) -> GatewayWay:
+    """Say where a proxy leads to."""
+    return GatewayWay(host, port, user, database, certificate, encrypted, asked, wait_s)

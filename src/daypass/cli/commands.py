@@ -47,6 +47,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, Known]]] = {
         "show": Known("requests", "show", "Show a request: who has to say yes, and who has."),
         "withdraw": Known("requests", "withdraw", "Take a request back."),
         "query": Known("query", "query", "Run a statement under your grant."),
+        "connect": Known("connect", "connect", "Open psql on a database, with everything set."),
+        "proxy": Known("proxy", "proxy", "Open a local port for tools that keep no secrets."),
         "credential": Known("credential", "credential", "Get a login of your own, shown once."),
         "grants": Known("grants", "list_grants", "List grants and the time they have left."),
         "grant": Known("grants", "show_grant", "Show a grant: what it opens, and how."),
@@ -54,7 +56,8 @@ COMMANDS: Final[Mapping[str, Mapping[str, Known]]] = {
         "shorten": Known("change_grant", "shorten", "Bring a grant's deadline closer."),
         "release": Known("change_grant", "release", "Give a grant back now."),
         "receipt": Known("receipt", "receipt", "Show the proof that a grant is over."),
-        "sessions": Known("receipt", "sessions", "List the sessions of a grant."),
+        "sessions": Known("sessions", "sessions", "List open sessions, or those of a grant."),
+        "kill": Known("sessions", "kill", "End a session now; its grant stays."),
     },
     DECIDE: {
         "approve": Known("decide", "approve", "Say yes to a request."),
@@ -80,6 +83,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, Known]]] = {
     },
     START: {
         "serve": Known("serve", "serve", "Run Daypass."),
+        "gateway": Known("gateway", "gateway", "Run a gateway of its own, beside Daypass."),
         "demo": Known("demo", "demo", "Run Daypass with a sample company to try it on."),
         "tour": Known("demo", "tour", "Act the whole story out in the terminal."),
     },

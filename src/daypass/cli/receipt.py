@@ -1,4 +1,4 @@
-"""Look at the end of a grant: its sessions, and the proof that they are gone."""
+"""Look at the end of a grant: the proof that it is gone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from daypass.cli.client import Client, Json
 from daypass.cli.connection import connect
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
-from daypass.cli.options import AsJson, GrantNumber, Limit
-from daypass.cli.output import error_console, say, show_facts, show_json, show_table, state
-from daypass.cli.wording import moment_of, read_duration, say_left, say_moment
+from daypass.cli.options import AsJson, GrantNumber
+from daypass.cli.output import error_console, say, show_facts, show_json, state
+from daypass.cli.wording import moment_of, read_duration
 
 _LOOK_EVERY_S: Final = 0.1
 
@@ -51,31 +51,6 @@ def receipt(
     )
     for probe in found["probes"]:
         say("  ", state("holds"), f"  {probe}")
-
-
-def sessions(number: GrantNumber, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the sessions that were opened under a grant, newest first."""
-    found = list(connect().items(f"/grants/{number}/sessions", limit=limit))
-    if as_json:
-        show_json({"items": found})
-        return
-    show_table(
-        ("No.", "Kind", "Account", "State", "Opened", "Closed", "Why"),
-        [
-            (
-                each["id"],
-                each["kind"],
-                each["account"],
-                state(each["state"]),
-                say_moment(each["opened_at"]),
-                say_left(each["closed_at"]).removeprefix("ended ") if each["closed_at"] else "",
-                each["close_reason"],
-            )
-            for each in found
-        ],
-        empty=f"No session was opened under grant {number}.",
-        right=("No.",),
-    )
 
 
 def _wait(client: Client, number: int, patience_s: float) -> Json:

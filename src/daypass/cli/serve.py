@@ -49,6 +49,8 @@ def serve(
 
 async def _announce(found: Running) -> None:
     say(f"Daypass answers at {found.url}")
+    if found.gateway is not None:
+        say(f"Clients of databases connect to {found.gateway.host}:{found.gateway.port}")
     if found.first_admin is not None:
         say(
             "There is no admin yet. Whoever opens this link first becomes one, until "

@@ -17,6 +17,7 @@ from daypass.api.routes import (
     query,
     requests,
     session,
+    sessions,
     tokens,
 )
 
@@ -31,6 +32,7 @@ ALL_ROUTES = (
     requests.routes,
     decisions.routes,
     grants.routes,
+    sessions.routes,
     query.routes,
     policy.routes,
     instances.routes,

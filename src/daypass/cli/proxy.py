@@ -1,0 +1,69 @@
+"""Open a local port that leads to a database, for tools that cannot keep a secret."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from daypass.cli.connection import connect
+from daypass.cli.failure import Failure
+from daypass.cli.gateway_address import access_token, way_to
+from daypass.cli.options import DatabaseName, ReasonText
+from daypass.cli.output import say, say_code
+from daypass.cli.wording import read_duration
+
+_CONNECT_S = 60.0
+
+
+def proxy(
+    database: DatabaseName,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="Local port; any free one if 0.")
+    ] = 0,
+    grant: Annotated[
+        int | None, typer.Option("--grant", min=1, help="This grant; else the most specific.")
+    ] = None,
+    reason: ReasonText = "",
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for approval.")
+    ] = "10m",
+) -> None:
+    """Open a port on 127.0.0.1 that leads to a database, in your name, until Ctrl-C.
+
+    Tools connect to it without password and TLS; it signs in to the gateway with an access token
+    made for this. Only connections of your own user on this machine are taken.
+    """
+    client = connect()
+    asked = [("grant", str(grant))] if grant is not None else []
+    patience_s = read_duration(wait, "--wait").total_seconds()
+    if reason:
+        asked += [("reason", reason), ("wait", wait)]
+    way = way_to(client, database, tuple(asked))
+    with access_token(client, f"proxy {database}") as token:
+        from daypass.app import gateway_way, serve_proxy
+        from daypass.domain.secret import Secret
+
+        def ready(at: int, user: str) -> None:
+            say(f"{database} is at 127.0.0.1:{at}, for you alone, until Ctrl-C:")
+            name = user or way.user
+            say_code(f"psql 'host=127.0.0.1 port={at} dbname={database} user={name}'")
+            say_code(f"jdbc:postgresql://127.0.0.1:{at}/{database}?user={name}")
+
+        there = gateway_way(
+            host=way.host,
+            port=way.port,
+            user=way.user,
+            database=way.database,
+            certificate=way.certificate,
+            encrypted=way.tls != "none",
+            asked=way.asked,
+            wait_s=_CONNECT_S + (patience_s if reason else 0),
+        )
+        try:
+            asyncio.run(serve_proxy(there, Secret(token), port, ready))
+        except OSError as error:
+            raise Failure(
+                f"port {port} cannot be had", why=[error.strerror or str(error)]
+            ) from error
