@@ -34,8 +34,12 @@ _ALLOWED_VALUES: Final = {
     "client_encoding": frozenset({"utf8", "utf-8", "unicode"}),
     "standard_conforming_strings": frozenset({"on", "true", "yes", "1"}),
     "row_security": frozenset({"on", "true", "yes", "1"}),
+    "search_path": frozenset({""}),
 }
-"""Variables that may be set to these values alone; drivers do so when they connect."""
+"""Variables that may be set to these values alone; drivers do so when they connect.
+
+pg_dump and its like empty the search path and write every name in full.
+"""
 
 _ONLY_THESE: Final = {
     "client_encoding": "Daypass reads texts as UTF-8",

@@ -287,6 +287,9 @@ class _Classifier:
         if node.get("kind") == "VAR_SET_MULTI":
             return
         self.walk.variables.add(name)
+        if name == "search_path" and node.get("kind") == "VAR_RESET":
+            # A session begins with the path of its grant.
+            return
         value = literal_values(items(node, "args"))
         self.walk.object_to(variable_guard(name, value))
 

@@ -294,7 +294,8 @@ def test_shifts_lead_back_to_the_original() -> None:
          'COPY (SELECT "id", "Total", "interval" FROM "dp_v_1_sales".orders) TO stdout;'),
         ("COPY db.sales.orders(a) TO STDOUT WITH CSV",
          'COPY (SELECT "a" FROM db."dp_v_1_sales".orders) TO STDOUT WITH CSV'),
-        ("COPY dp_v_1_hr.staff TO STDOUT", "COPY (SELECT * FROM dp_v_1_hr.staff) TO STDOUT"),
+        ("COPY dp_v_1_sales.orders TO STDOUT",
+         "COPY (SELECT * FROM dp_v_1_sales.orders) TO STDOUT"),
         ("copy /*(*/ sales /*)*/ . orders /*(*/ ( a /*)*/ , b ) to stdout; TABLE staff",
          'copy /*(*/ (SELECT "a", "b" FROM "dp_v_1_sales" /*)*/ . orders) to stdout; TABLE staff'),
         ("COPY pg_class TO STDOUT", "COPY pg_class TO STDOUT"),
@@ -302,6 +303,24 @@ def test_shifts_lead_back_to_the_original() -> None:
 )  # fmt: skip
 def test_copies_of_relations_become_copies_of_queries(text: str, sent: str) -> None:
     assert _forwarded(text) == sent
+
+
+def test_what_pg_dump_begins_with_is_sent() -> None:
+    for text in (
+        "SELECT pg_catalog.set_config('search_path', '', false);",
+        "RESET search_path",
+        "SET search_path = ''",
+    ):
+        assert _forwarded(text) == text
+    # It would make every view of the grant unreadable.
+    sent = _forwarded(
+        "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings "
+        "WHERE name = 'restrict_nonsystem_relation_kind'"
+    )
+    assert "'foreign-table'" in sent
+    assert "view" not in sent
+    assert _denied("SET search_path = pg_temp").code == "session_guard"
+    assert _denied("SELECT set_config('search_path', 'evil', false)").code == "session_guard"
 
 
 def test_positions_in_a_copy_that_became_a_query_lead_back() -> None:
