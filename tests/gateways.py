@@ -117,7 +117,7 @@ async def gateway_on(
     world: World, state_dir: Path, *, beats: bool = True, port: int = 0, **options: object
 ) -> AsyncIterator[Gate]:
     """Run a gateway of the world's in this process."""
-    state_dir.chmod(0o700)
+    await asyncio.to_thread(state_dir.chmod, 0o700)
     given = GatewayOptions(drain_s=0.5)
     for key, value in options.items():
         given = _replaced(given, key, value)

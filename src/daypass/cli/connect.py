@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
@@ -22,8 +23,8 @@ from daypass.cli.gateway_address import (
     private_files,
     way_to,
 )
-from daypass.cli.options import DatabaseName
-from daypass.cli.output import note, say, say_code, say_next
+from daypass.cli.options import AsJson, DatabaseName
+from daypass.cli.output import note, say, say_code, say_next, show_json
 
 _PASSWORD = (
     "the password is an access token that may connect: daypass tokens issue NAME --may connect"  # noqa: S105  # says where one is had
@@ -54,11 +55,12 @@ def connect(
     service: Annotated[
         bool, typer.Option("--service", help="Open nothing: print an entry of pg_service.conf.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Open psql on a database through the gateway, with everything set.
 
     It gets an access token made for this, which is in no argument and no environment, and is
-    revoked when psql ends.
+    revoked when psql ends. --json opens nothing either: it prints where to connect, for programs.
     """
     client = connected()
     asked = [("grant", str(grant))] if grant is not None else []
@@ -66,7 +68,9 @@ def connect(
         asked += [("reason", reason), ("wait", wait)]
         asked += [("for", duration)] if duration else []
     way = way_to(client, database, tuple(asked))
-    if service:
+    if as_json:
+        show_json({**asdict(way), "sslmode": way.sslmode, "options": way.options})
+    elif service:
         _print_service(way)
     elif show:
         _print_forms(way)

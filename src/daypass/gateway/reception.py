@@ -126,7 +126,10 @@ class Reception:
             case Unproven():
                 self._begin(self._turn_away, "turn-away")
             case CancelAsked(key):
-                self._begin(lambda: self._cancel(key), "cancel")
+                # It goes on though the client leaves: many do not wait for the end.
+                self._gateway.group.create_task(
+                    self._guarded(lambda: self._cancel(key)), name=f"cancel-{self._address}"
+                )
             case Gone(reason):
                 self._leave(reason)
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 import psycopg
 import pytest
 
@@ -55,10 +56,7 @@ async def test_a_denied_statement_in_a_pipeline_stops_what_is_behind_it(gate: Ga
     await gate.world.grant("ada", "sales.*")
     async with await gate.connect("ada") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege) as denied:
-            async with connection.pipeline():
-                await connection.execute("select 1")
-                await connection.execute("delete from sales.orders")
-                await connection.execute("select 2")
+            await _pipelined(connection, "select 1", "delete from sales.orders", "select 2")
         assert "daypass request" in (denied.value.diag.message_hint or "")
         cursor = await connection.execute("select 3")
         assert await cursor.fetchone() == (3,)
@@ -220,6 +218,14 @@ async def test_a_rule_files_by_itself_on_connecting(gate: Gate) -> None:
 async def test_a_wrong_option_is_named(gate: Gate) -> None:
     said = await gate.psql("ada", "-c", "select 1", options="-c daypass.granted=1")
     assert "daypass.granted: there is no such option" in said.err
+
+
+async def _pipelined(
+    connection: psycopg.AsyncConnection[tuple[object, ...]], *statements: str
+) -> None:
+    async with connection.pipeline():
+        for each in statements:
+            await connection.execute(each.encode())
 
 
 async def _until_running(gate: Gate, text: str) -> None:

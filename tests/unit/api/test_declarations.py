@@ -23,7 +23,7 @@ ROUTES = declared_routes()
 CHANGE_NOTHING = {"decide_what_if", "check_policy", "diff_policy", "try_policy"}
 
 # Every access token may do these, whatever it may be used for.
-NO_CAPABILITY = {"show_session", "end_session", "revoke_one_token"}
+NO_CAPABILITY = {"show_session", "end_session", "revoke_one_token", "kill_one_session"}
 
 
 @pytest.fixture
