@@ -261,7 +261,8 @@ class Journal:
             if ahead is not None and ahead[1] < len(head) + max(needed, segment_bytes // 2):
                 self._drop_ahead(ahead[0])
                 ahead = None
-            fd, size = ahead or self._reserved(len(head) + max(needed, segment_bytes))
+            wanted = len(head) + max(needed, segment_bytes)
+            fd, size = ahead or self._reserved(wanted, fill=first == 1)
             try:
                 if os.pwrite(fd, head, 0) != len(head):
                     raise OSError(0, "the header was written in part")
@@ -280,12 +281,12 @@ class Journal:
             self._segments.append(segment)
         return segment
 
-    def _reserved(self, size: int) -> tuple[int, int]:
+    def _reserved(self, size: int, *, fill: bool) -> tuple[int, int]:
         """Reserve space for a segment; raises `OSError` beyond the limit too."""
         used = sum(segment.size for segment in tuple(self._segments))
         if used + size > self._limits.limit_bytes:
             raise OSError(0, f"{self._limits.limit_bytes} bytes wait to be shipped")
-        return reserve(self.folder / AHEAD, size), size
+        return reserve(self.folder / AHEAD, size, fill=fill), size
 
     def _drop_ahead(self, fd: int) -> None:
         os.close(fd)
@@ -293,9 +294,10 @@ class Journal:
 
     def _prepare_ahead(self) -> None:
         """Reserve the next segment once half of this one is used."""
-        segment = self._segments[-1]
-        if self._ahead is None and not self._full and segment.end * 2 > segment.size:
-            self._reserve_ahead()
+        with self._files:
+            segment = self._segments[-1]
+            if not self._full and segment.end * 2 > segment.size:
+                self._reserve_held()
 
     def _reserve_ahead(self) -> None:
         with self._files:
@@ -305,7 +307,7 @@ class Journal:
         """Reserve the next segment or be full, as one step: the thread and `recover` both do it."""
         try:
             if self._ahead is None:
-                self._ahead = self._reserved(self._limits.segment_bytes)
+                self._ahead = self._reserved(self._limits.segment_bytes, fill=True)
         except OSError as error:
             self._fill(f"no space for more could be reserved: {error.strerror}")
 
