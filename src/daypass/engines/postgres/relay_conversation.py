@@ -15,11 +15,17 @@ from typing import Final
 
 from daypass.domain.errors import Unavailable
 from daypass.engines.postgres.relay_names import Definition, PreparedNames, State
-from daypass.engines.postgres.relay_reading import NOT_RECORDED, Reading, Refusal
+from daypass.engines.postgres.relay_reading import NOT_RECORDED, TOO_LARGE, Reading, Refusal
 from daypass.engines.postgres.wire.server_messages import IDLE, IN_TRANSACTION
 from daypass.engines.relay_contract import Ended, Refused, RelayLimits, RelayPorts, Started
 
-CANCELLED = "57014"
+CANCELLED: Final = "57014"
+MAX_OPEN: Final = 50_000
+"""Statements of one session that were begun and have no end, at most."""
+
+_TOO_MANY: Final = Refusal(
+    "too_many_open", "too many statements were begun here without an end", TOO_LARGE
+)
 
 
 class Kind(Enum):
@@ -180,6 +186,8 @@ class Conversation:
 
     def start(self, started: Started) -> Run | Refusal:
         """Write a statement down as started, or return why it may not be sent."""
+        if len(self.open) >= MAX_OPEN:
+            return _TOO_MANY
         try:
             number = self.ports.started(started)
         except Unavailable as error:

@@ -119,7 +119,7 @@ def _through_a_relay(sent: bytes, seed: int) -> tuple[Talk, ScriptServer]:
     return talk, server
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(_parts, max_size=12), st.integers(0, 2**32))
 @example([parse(SELECT, "b"), SYNC, parse(OTHER, "b") + SYNC + bind(statement="b") + execute()], 1)
 @example([query("BEGIN") + parse(SELECT) + bind(portal="c") + execute("c", 1) + SYNC, SYNC], 2)
@@ -148,7 +148,7 @@ def test_a_client_is_answered_as_without_a_relay(parts: list[bytes], seed: int) 
     assert logged == server.ran
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(_parts, max_size=8),
     st.integers(0, 2**32),

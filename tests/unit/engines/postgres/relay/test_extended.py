@@ -3,6 +3,7 @@
 import pytest
 
 from daypass.domain.statement_class import StatementClass
+from daypass.engines.postgres import relay_conversation
 from daypass.engines.postgres.relay_server import FAILING_PARSE, FAILING_TEXT
 from daypass.engines.relay_contract import Parameters, RelayLimits
 from tests.unit.engines.postgres.relay.talk import (
@@ -345,6 +346,16 @@ def test_only_so_many_prepared_statements_are_kept() -> None:
         talk.answers(PARSE_COMPLETE)
     assert 60 < number < 69
     assert talk.refusals[0].code == "too_many_prepared"
+
+
+def test_only_so_many_statements_are_begun_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_conversation, "MAX_OPEN", 3)
+    talk = Talk()
+    sent = talk.says(parse("SELECT 1"), bind() * 4, SYNC)
+    assert [each[:1] for each in messages(sent)] == [b"P", b"B", b"B", b"B", b"P", b"S"]
+    talk.answers(PARSE_COMPLETE, BIND_COMPLETE * 3, _SYNTAX, ready())
+    assert _outcomes(talk) == ["skipped"] * 3
+    assert [each.code for each in talk.refusals] == ["too_many_open"]
 
 
 def test_exact_statements_and_nothing_else() -> None:
