@@ -1,0 +1,1 @@
+"""Fuzzers guided by coverage, for hours rather than for every run."""
