@@ -47,7 +47,7 @@ from daypass.gateway.journal.recovery import Found, read_journal
 
 _SHUT = {
     "full": "restore the connection to the store, or free space; it goes on by itself then",
-    "broken": "see to the disk, then send the gateway a HUP, or restart it",
+    "broken": "see to the disk, then restart the gateway: it goes on after what was written",
 }
 
 
