@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from daypass.cli.exits import ExitCode
-from daypass.cli.failure import Failure, failure_of_problem
+from daypass.cli.failure import Failure, failure_of_problem, usage
 
 BASE: Final = "/api/v1"
 _TRIES: Final = 3
@@ -131,6 +131,11 @@ def part(name: object) -> str:
 def database_path(database: str, rest: str = "") -> str:
     """Return the path of `instance/database`, or of something of it."""
     instance, _, name = database.partition("/")
+    if not instance or not name:
+        raise usage(
+            f"{database!r} names no database: write INSTANCE/DATABASE, such as prod/shop",
+            next_step="daypass databases lists what you may ask for",
+        )
     return f"/databases/{part(instance)}/{part(name)}{rest}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from daypass.cli.client import database_path
+from daypass.cli.client import Client, database_path
 from daypass.cli.commands import group_of
 from daypass.cli.connection import connect
 from daypass.cli.failure import usage
@@ -47,6 +48,11 @@ def accept(
     if not reason.strip():
         raise usage("say why it is accepted", next_step='add --reason "…"')
     client = connect()
+    if "/" not in database:
+        raise usage(
+            f"{database} is an instance: what all of it shows is accepted on a database, too",
+            next_step=_on_a_database(client, database, key),
+        )
     client.post(
         database_path(database, "/acceptances"),
         {"key": key, "reason": reason},
@@ -72,3 +78,9 @@ def end(
         show_json(client.get(database_path(database, "/acceptances")))
         return
     say(f"{key} is no longer accepted on {database}.")
+
+
+def _on_a_database(client: Client, instance: str, key: str) -> str:
+    known = client.get("/databases", instance=instance)["items"]
+    path = known[0]["path"] if known else f"{instance}/…"
+    return f'daypass exposure accept {shlex.quote(path)} {shlex.quote(key)} --reason "…"'

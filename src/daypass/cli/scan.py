@@ -9,6 +9,7 @@ import typer
 
 from daypass.cli.client import Json, part
 from daypass.cli.connection import connect
+from daypass.cli.failure import usage
 from daypass.cli.files import write_text
 from daypass.cli.options import AsJson, InstanceName
 from daypass.cli.output import say, say_next, show_json, show_table
@@ -26,6 +27,11 @@ def scan(
     as_json: AsJson = False,
 ) -> None:
     """Score the logins that stand open on an instance without any grant; nothing is changed."""
+    if "/" in instance:
+        raise usage(
+            f"{instance} is a database, and logins are an instance's",
+            next_step=f"daypass scan {instance.partition('/')[0]}",
+        )
     answer = connect().get(f"/instances/{part(instance)}/scan")
     if draft_policy is not None:
         write_text(draft_policy, answer["policy"])

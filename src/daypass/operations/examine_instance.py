@@ -10,7 +10,7 @@ from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Denied, Error, NotFound
 from daypass.domain.exposure import Exposure, Severity
 from daypass.domain.ids import InstanceId
-from daypass.domain.principal import Actor, Capability, DaypassRole
+from daypass.domain.principal import Actor, Capability, DaypassRole, PrincipalKind
 from daypass.engines.contract import StandingLogin
 from daypass.operations.accept_exposure import INSTANCE_WIDE
 from daypass.operations.context import Context, require_capability
@@ -19,6 +19,7 @@ from daypass.operations.database_owner import owns
 from daypass.operations.open_target import engine_of, open_target
 from daypass.operations.sync_catalog import stale_columns
 from daypass.store import databases, exposures, instances
+from daypass.store.databases import Database
 from daypass.store.exposures import Acceptance
 
 _ORDER = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
@@ -28,11 +29,15 @@ _MEDIUM_SCORE = 30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An exposure with the databases that show it (none: the whole instance), and who accepted."""
+    """An exposure with the databases that show it (none: the whole instance), and who accepted.
+
+    `may_accept` are the databases on which whoever asks may accept it.
+    """
 
     exposure: Exposure
     databases: tuple[str, ...]
     acceptance: Acceptance | None
+    may_accept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Examination:
     findings: tuple[Finding, ...]
     logins: tuple[StandingLogin, ...]
     problem: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Say whether everything could be looked at: else nothing found is no good sign."""
+        return not self.problem and not any(each.sync_error for each in self.databases)
 
     @property
     def worst(self) -> Severity | None:
@@ -94,6 +104,7 @@ async def examine_instance(ctx: Context, actor: Actor, instance_id: InstanceId) 
         found += ((each.name, e) for e in engine.exposures(each.catalog, sensitive))
         examined.append(_examined(each, sensitive, errors[each.name]))
     logins: tuple[StandingLogin, ...] = ()
+    mine = _mine(actor, visible)
     problem = "; ".join(f"the catalog of {d.path} was never read: {d.sync_error}" for d in unread)
     try:
         target = await open_target(ctx, instance_id)
@@ -110,7 +121,7 @@ async def examine_instance(ctx: Context, actor: Actor, instance_id: InstanceId) 
         engine=instance.engine,
         server_version=facts[0].catalog.server_version if facts else "",
         databases=tuple(examined),
-        findings=_findings(found, accepted),
+        findings=_findings(found, accepted, mine, is_admin=actor.has_role(DaypassRole.ADMIN)),
         logins=logins,
         problem=problem,
     )
@@ -138,8 +149,20 @@ def _examined(
     )
 
 
+def _mine(actor: Actor, visible: Iterable[Database]) -> tuple[str, ...]:
+    """Return the databases on which the actor may accept what is theirs alone."""
+    if actor.principal.kind is not PrincipalKind.PERSON or not actor.may(Capability.MANAGE):
+        return ()
+    is_admin = actor.has_role(DaypassRole.ADMIN)
+    return tuple(d.name for d in visible if is_admin or owns(actor, d))
+
+
 def _findings(
-    found: Iterable[tuple[str, Exposure]], accepted: Mapping[str, tuple[Acceptance, ...]]
+    found: Iterable[tuple[str, Exposure]],
+    accepted: Mapping[str, tuple[Acceptance, ...]],
+    mine: tuple[str, ...],
+    *,
+    is_admin: bool,
 ) -> tuple[Finding, ...]:
     shown: dict[str, tuple[Exposure, list[str]]] = {}
     for database, exposure in found:
@@ -158,7 +181,9 @@ def _findings(
         acceptance = next(
             (a for place in places for a in accepted.get(place, ()) if a.key == exposure.key), None
         )
-        findings.append(Finding(exposure, tuple(names), acceptance))
+        theirs = names if names else (mine if is_admin else ())
+        may_accept = tuple(name for name in theirs if name in mine)
+        findings.append(Finding(exposure, tuple(names), acceptance, may_accept))
     return tuple(
         sorted(
             findings,

@@ -113,6 +113,12 @@ async def test_an_owner_sees_their_databases_and_others_nothing(place: Place) ->
     found = await examine_instance(place.ctx, place.owner, place.id)
     assert {each.name for each in found.databases} == set(place.instance.databases)
     assert found.logins == ()
+    assert found.complete
+    assert any(finding.databases for finding in found.findings)
+    # What concerns the whole instance has no databases, and is not for owners.
+    assert all(finding.may_accept == finding.databases for finding in found.findings)
+    seen = await examine_instance(place.ctx, place.auditor, place.id)
+    assert not any(finding.may_accept for finding in seen.findings)
     with pytest.raises(Denied, match="examine"):
         await examine_instance(place.ctx, place.member, place.id)
 
@@ -121,5 +127,6 @@ async def test_an_instance_that_is_away_is_still_examined_from_its_catalogs(plac
     await place.rows("update instance set port = 1, revision = revision + 1 returning id")
     found = await _examined(place)
     assert "cannot be reached" in found.problem
+    assert not found.complete
     assert SUBSCRIBERS in {finding.exposure.key for finding in found.findings}
     assert replace(found, findings=()).worst is None

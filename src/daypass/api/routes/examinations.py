@@ -31,9 +31,10 @@ class AcceptedByOut(Out):
 
 
 class FindingOut(ExposureOut):
-    """An exposure, where it shows, and who accepted it."""
+    """An exposure, where it shows, who accepted it, and on which databases you may."""
 
     databases: list[str]
+    may_accept: list[str]
     accepted: AcceptedByOut | None
 
 
@@ -61,7 +62,10 @@ class ExaminedDatabaseOut(Out):
 
 
 class ExaminationOut(Out):
-    """What `doctor` found; the gravest first. `problem` says what could not be looked at."""
+    """What `doctor` found; the gravest first. `problem` says what could not be looked at.
+
+    `complete` is false where something could not: nothing found says nothing then.
+    """
 
     instance: str
     engine: str
@@ -71,6 +75,7 @@ class ExaminationOut(Out):
     databases: list[ExaminedDatabaseOut]
     logins: list[StandingLoginOut]
     problem: str
+    complete: bool
 
 
 class ScanOut(Out):
@@ -136,6 +141,7 @@ def _examination(found: Examination) -> ExaminationOut:
             FindingOut(
                 **exposure_out(each.exposure).model_dump(),
                 databases=list(each.databases),
+                may_accept=list(each.may_accept),
                 accepted=AcceptedByOut(
                     by=each.acceptance.accepted_by_email,
                     at=each.acceptance.accepted_at,
@@ -160,4 +166,5 @@ def _examination(found: Examination) -> ExaminationOut:
         ],
         logins=[_login(each) for each in found.logins],
         problem=found.problem,
+        complete=found.complete,
     )
