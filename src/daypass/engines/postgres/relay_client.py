@@ -319,9 +319,9 @@ class ClientSide:
         talk = self._talk
         portal_key, statement_key, at = bound_names(raw)
         statement_key = key_of(statement_key)
-        if talk.names.unsettled(statement_key, talk.epoch):
-            return False
         found = talk.names.find(statement_key)
+        if found is not None and found.unsettled(talk.epoch):
+            return False
         reading = found.reading if found is not None else None
         if reading is None:
             reading = _unknown_statement(statement_key)
@@ -424,7 +424,7 @@ class ClientSide:
     def _close(self, raw: bytes) -> bool:
         talk = self._talk
         close = Close.read(raw)
-        key = key_of(close.name)
+        key = key_of(close.name.encode())
         entry = Entry(CLOSE)
         if close.what == "S":
             if talk.names.unsettled(key, talk.epoch):
@@ -481,7 +481,10 @@ class ClientSide:
     def _uncertain(self, reading: Reading) -> bool:
         """Say whether a text names what an answer still to come decides about."""
         talk = self._talk
-        keys = [key_of(e.prepares or e.executes or e.deallocates or "") for e in reading.effects]
+        keys = [
+            (each.prepares or each.executes or each.deallocates or "").encode()
+            for each in reading.effects
+        ]
         if any(e.deallocates == "" for e in reading.effects):
             keys += talk.names
         return any(talk.names.unsettled(key, talk.epoch) for key in keys)
@@ -498,14 +501,14 @@ class ClientSide:
             if effect.prepares:
                 inner = of_prepare(reading, effect.place)
                 made.append(
-                    (effect.place, names.define(key_of(effect.prepares), inner, talk.epoch))
+                    (effect.place, names.define(effect.prepares.encode(), inner, talk.epoch))
                 )
             if effect.executes:
-                found = names.find(key_of(effect.executes))
+                found = names.find(effect.executes.encode())
                 if found is not None and found.reading is not None:
                     stand_for[effect.place] = found.reading
             if effect.deallocates is not None:
-                gone = [key_of(effect.deallocates)] if effect.deallocates else list(names)
+                gone = [effect.deallocates.encode()] if effect.deallocates else list(names)
                 made += [(effect.place, names.define(key, None, talk.epoch)) for key in gone]
         entry.definitions = made or None
         if not stand_for:

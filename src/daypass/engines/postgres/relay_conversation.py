@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Final
 
 from daypass.domain.errors import Unavailable
-from daypass.engines.postgres.relay_names import Definition, PreparedNames, State
+from daypass.engines.postgres.relay_names import PENDING, Definition, PreparedNames
 from daypass.engines.postgres.relay_reading import NOT_RECORDED, TOO_LARGE, Reading, Refusal
 from daypass.engines.postgres.wire.server_messages import IDLE, IN_TRANSACTION
 from daypass.engines.relay_contract import Ended, Refused, RelayLimits, RelayPorts, Started
@@ -236,7 +236,7 @@ class Conversation:
     def settle_all(self, entry: Entry) -> None:
         """Note that all of what was sent is done; one that failed has nothing pending left."""
         for _, definition in entry.definitions or ():
-            if definition.state is State.PENDING:
+            if definition.state is PENDING:
                 self.names.settle(definition)
 
     def fail(self, entry: Entry, sqlstate: str) -> None:
@@ -256,7 +256,7 @@ class Conversation:
         while queue and queue[0].kind is not SYNC:
             entry = queue.popleft()
             for _, definition in entry.definitions or ():
-                if definition.state is State.PENDING:
+                if definition.state is PENDING:
                     self.names.void(definition)
             run = entry.run
             if run is not None and not run.executed:

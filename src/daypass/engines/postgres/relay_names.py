@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, auto
+from typing import Final
 
 from daypass.engines.postgres.relay_reading import Reading
 
@@ -28,6 +29,11 @@ class State(Enum):
     VOID = auto()
 
 
+PENDING: Final = State.PENDING
+REAL: Final = State.REAL
+VOID: Final = State.VOID
+
+
 class Definition:
     """What a name stands for from here on; `reading` is None when it is given up.
 
@@ -43,8 +49,12 @@ class Definition:
         self.reading = reading
         self.epoch = epoch
         self.previous = previous
-        self.state = State.PENDING
+        self.state = PENDING
         self.weight = _ENTRY_BYTES + (len(reading.text) if reading is not None else 0)
+
+    def unsettled(self, epoch: int) -> bool:
+        """Say whether the server's answer to it is still to come, from before this pipeline."""
+        return self.state is PENDING and self.epoch != epoch
 
 
 class PreparedNames:
@@ -64,14 +74,14 @@ class PreparedNames:
     def find(self, key: bytes) -> Definition | None:
         """Return what a name stands for, as far as the client has come."""
         found = self._heads.get(key)
-        while found is not None and found.state is State.VOID:
+        while found is not None and found.state is VOID:
             found = found.previous
         return found
 
     def unsettled(self, key: bytes, epoch: int) -> bool:
         """Say whether a name depends on an answer to an earlier pipeline that is still to come."""
         found = self.find(key)
-        return found is not None and found.state is State.PENDING and found.epoch != epoch
+        return found is not None and found.unsettled(epoch)
 
     def define(self, key: bytes, reading: Reading | None, epoch: int) -> Definition:
         """Let a name stand for something else, unless the server says no."""
@@ -82,7 +92,7 @@ class PreparedNames:
 
     def settle(self, made: Definition) -> None:
         """Note that the server did it."""
-        made.state = State.REAL
+        made.state = REAL
         below = made.previous
         while below is not None:
             self._weight -= below.weight
@@ -94,15 +104,15 @@ class PreparedNames:
 
     def void(self, made: Definition) -> None:
         """Note that the server did not."""
-        made.state = State.VOID
+        made.state = VOID
         if self._heads.get(made.key) is not made:
             return
         self._weight -= made.weight
         below = made.previous
-        while below is not None and below.state is State.VOID:
+        while below is not None and below.state is VOID:
             self._weight -= below.weight
             below = below.previous
-        if below is None or (below.reading is None and below.state is State.REAL):
+        if below is None or (below.reading is None and below.state is REAL):
             del self._heads[made.key]
             self._weight -= below.weight if below is not None else 0
         else:
@@ -115,6 +125,6 @@ class PreparedNames:
         return len(self._heads)
 
 
-def key_of(name: str | bytes) -> bytes:
+def key_of(name: bytes) -> bytes:
     """Return what the server tells a name by."""
-    return (name.encode() if isinstance(name, str) else name)[:NAME_BYTES]
+    return name if len(name) <= NAME_BYTES else name[:NAME_BYTES]

@@ -134,6 +134,8 @@ class ServerSide:
                         self._ready(chunk[at + HEADER_BYTES])
                     elif kind == _COMPLETE and queue and queue[0].run is not None:
                         self._complete(queue[0], chunk, at, after, kind)
+                    elif queue and _ANSWERS.get(kind) is queue[0].kind:
+                        self._answered(queue[0])
                     else:
                         self._message(kind, chunk, at, after)
                 else:
@@ -322,14 +324,19 @@ class ServerSide:
             if kind != ord("t"):
                 queue.popleft()
             return None
-        if _ANSWERS.get(kind) is of and entry.refusal is None:
-            queue.popleft()
-            if entry.portal is not None:
-                entry.portal.bound = True
-            if entry.definitions:
-                talk.complete(entry)
+        if _ANSWERS.get(kind) is of:
+            self._answered(entry)
             return None
         raise OutOfStepError(f"{kind_name(kind)} in a {of.name}")
+
+    def _answered(self, entry: Entry) -> None:
+        if entry.refusal is not None:
+            raise OutOfStepError("what was to fail did not")
+        self._talk.queue.popleft()
+        if entry.portal is not None:
+            entry.portal.bound = True
+        if entry.definitions:
+            self._talk.complete(entry)
 
     def _ready(self, status: int) -> None:
         talk = self._talk
