@@ -146,10 +146,10 @@ class PostgresRelay:
 
     def stop_statement(self, reason: str) -> None:
         """Have what runs cancelled, and the client told this reason instead of the server's."""
-        run = self._talk.current
-        if run is not None and run.stopped is None and not self._talk.over:
-            run.stopped = Refusal("limit", reason, LIMIT_EXCEEDED)
-            self._talk.ports.cancel()
+        talk = self._talk
+        if talk.current is not None and talk.stopping is None and not talk.over:
+            talk.stopping = Refusal("limit", reason, LIMIT_EXCEEDED)
+            talk.ports.cancel()
 
     def hold(self) -> None:
         """Let nothing more go to the server, from the next message on."""

@@ -65,7 +65,6 @@ class Run:
         "rows",
         "size_bytes",
         "sqlstate",
-        "stopped",
         "text",
     )
 
@@ -82,7 +81,6 @@ class Run:
         self.duration_us = 0
         self.executed = False
         self.portal: Portal | None = None
-        self.stopped: Refusal | None = None
 
 
 class Portal:
@@ -157,6 +155,7 @@ class Conversation:
         "queue",
         "skipping",
         "status",
+        "stopping",
     )
 
     def __init__(self, ports: RelayPorts, limits: RelayLimits, clock: Callable[[], float]) -> None:
@@ -174,6 +173,8 @@ class Conversation:
         """The server discards what comes until Sync, and so do we."""
         self.muted = False
         """The client was told of an error the server knows nothing of: it hears no more."""
+        self.stopping: Refusal | None = None
+        """What the client is told when the server says that it cancelled."""
         self.awaiting_copy: Entry | None = None
         """Nothing more is sent until the server says whether rows may be copied in."""
         self.copying: Entry | None = None
@@ -270,6 +271,7 @@ class Conversation:
     def ready(self, status: int) -> None:
         """Note the end of an epoch, and write down what ended in it."""
         self.status = status
+        self.stopping = None
         epoch = self.answered
         self.answered = epoch + 1
         portals = self.portals
@@ -323,9 +325,14 @@ class Conversation:
 
     @property
     def current(self) -> Run | None:
-        """Return what runs on the server now."""
-        run = self.queue[0].run if self.queue else None
-        return run if run is not None and not run.outcome else None
+        """Return what runs on the server now, or is next to.
+
+        What a server has to say of the steps before it may keep until the end.
+        """
+        for entry in self.queue:
+            if entry.run is not None and not entry.run.outcome:
+                return entry.run
+        return None
 
     def _forget(self, portal: Portal | None) -> None:
         if portal is not None and not portal.bound and self.portals.get(portal.key) is portal:

@@ -274,7 +274,6 @@ class ServerSide:
             "Ask for fewer rows, or for a grant that allows more.",
         )
         talk.stop(run, "failed", LIMIT_EXCEEDED)
-        run.stopped = refusal
         talk.muted = True
         talk.ports.cancel()
         entry = talk.queue[0]
@@ -428,9 +427,9 @@ class ServerSide:
         """Return what the client is told of an error, None where it is just that."""
         if entry.refusal is not None:
             return entry.refusal.response()
-        stopped = entry.run.stopped if entry.run is not None else None
-        if stopped is not None and sqlstate == CANCELLED:
+        stopping = self._talk.stopping
+        if stopping is not None and sqlstate == CANCELLED:
             if entry.run is not None:
-                self._talk.stop(entry.run, "failed", stopped.sqlstate)
-            return stopped.response()
+                self._talk.stop(entry.run, "failed", stopping.sqlstate)
+            return stopping.response()
         return self._report(raw)

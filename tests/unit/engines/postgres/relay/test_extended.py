@@ -148,6 +148,19 @@ def test_after_an_answered_denial_nothing_is_sent_until_sync() -> None:
     assert not talk.relay.idle
 
 
+def test_what_runs_is_known_before_the_server_has_said_anything() -> None:
+    talk = Talk()
+    begun = parse("SELECT 1") + bind() + execute()
+    talk.says(begun, parse("SELECT pg_sleep(60)") + bind() + execute() + SYNC)
+    assert talk.relay.running is not None
+    assert talk.relay.running[0] == "SELECT 1"
+    talk.relay.stop_statement("it took longer than 30 s")
+    told = talk.answers(_BOUND, complete("SELECT 1"), _BOUND, error("57014"), ready())
+    assert (fields(told)["C"], fields(told)["M"]) == ("53400", "it took longer than 30 s")
+    assert _outcomes(talk) == ["done", "failed"]
+    assert talk.relay.running is None
+
+
 def test_a_failed_commit_is_no_success() -> None:
     talk = Talk()
     talk.says(parse("INSERT INTO orders VALUES (1)"), bind(), execute(), SYNC)
