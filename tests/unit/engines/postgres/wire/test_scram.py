@@ -324,6 +324,21 @@ def test_the_hash_is_that_of_the_certificates_signature(
     assert certificate_hash(certificate) == hashlib.new(name, certificate).digest()
 
 
+_SIGNED_WITH_SHA1 = base64.b64decode(
+    "MIIBcDCCARagAwIBAgIUed3xCEoAwiKzM3AzPJQLJc6Ymb8wCQYHKoZIzj0EATAOMQwwCgYDVQQDDANv"
+    "bGQwHhcNMjYxMTIxMTQzNzExWhcNMjYxMTMwMTQzNzExWjAOMQwwCgYDVQQDDANvbGQwWTATBgcqhkjO"
+    "PQIBBggqhkjOPQMBBwNCAASK0hnTK8mMA2D9a64oR+Aqhgp2C4TjymCTS6PrhWI8BsN7DLqplfRdO3Aj"
+    "drKNa/U18s5Zt73D3aaaP3JsAIvWo1MwUTAdBgNVHQ4EFgQUzcgrzbunPQFXp+VLP/I5sIRr0RUwHwYD"
+    "VR0jBBgwFoAUzcgrzbunPQFXp+VLP/I5sIRr0RUwDwYDVR0TAQH/BAUwAwEB/zAJBgcqhkjOPQQBA0kA"
+    "MEYCIQCeM2HqxfCVKYIFv+Y+VLPvADnTKDktgV8KXrFcpqZb4AIhAO3GwJtgTqyYqQGTADr1LZTSkn3I"
+    "SfybH/9lyXxLmHQh"
+)
+
+
+def test_a_weak_hash_becomes_sha256() -> None:
+    assert certificate_hash(_SIGNED_WITH_SHA1) == hashlib.sha256(_SIGNED_WITH_SHA1).digest()
+
+
 def test_certificates_without_a_hash_to_bind_to() -> None:
     assert certificate_hash(_certificate(ed25519.Ed25519PrivateKey.generate(), None)) is None
     assert certificate_hash(b"no certificate") is None
