@@ -37,11 +37,12 @@ _TRY: Final[Mapping[str, str]] = {
 
 _STORIES: Final = (
     (
-        "On-call reads production, masked:",
+        "On-call reads production, masked, here or with psql:",
         ("ada",),
         (
             "daypass request prod/shop --profile oncall-read --ticket INC-42 -r 'checkout is slow'",
             "daypass query prod/shop 'select * from sales.customers limit 5'",
+            "daypass connect prod/shop",
         ),
     ),
     (
@@ -139,17 +140,19 @@ def _welcome(found: Demo) -> None:
     token = found.state_dir / "agent.token"
     if found.agent_token is not None:
         write_private(token, found.agent_token.reveal() + "\n")
-    _show(found.state_dir, found.url, f"127.0.0.1:{found.target_port}")
+    _show(found.state_dir, found.url, f"127.0.0.1:{found.target_port}", found.gateway)
     say("Ctrl-C stops everything.")
     console().file.flush()
 
 
-def _show(folder: Path, url: str, target: str) -> None:
+def _show(folder: Path, url: str, target: str, gateway: str) -> None:
     from daypass.demo.sample import sample_people
 
     say()
     say(f"Daypass answers at {url}")
     say(f"The company's server, which Daypass looks after as `prod`, is at {target}")
+    if gateway:
+        say(f"psql and other clients connect at {gateway}: daypass connect prod/shop --print")
     say()
     show_table(
         ("Who", "E-mail", "Is", "Could try"),
@@ -184,4 +187,4 @@ def _show_running(folder: Path, addresses: Mapping[str, str]) -> None:
         say("A demo is starting here already; ask again in a few seconds.")
         return
     say("A demo runs here already.")
-    _show(folder, addresses["url"], addresses["target"])
+    _show(folder, addresses["url"], addresses["target"], addresses.get("gateway", ""))

@@ -20,9 +20,10 @@ from daypass.domain.errors import Conflict, Unavailable
 from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries, free_port
 from daypass.operations.secrets import SecretStore
-from daypass.settings import ApiSettings, Settings
+from daypass.settings import ApiSettings, GatewaySettings, Settings
 
 _PASSWORD_WORDS = 12
+_GATEWAY_PORT = 7432
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Demo:
     running: Running
     url: str
     target_port: int
+    gateway: str
     password: Secret
     agent_token: Secret | None
     state_dir: Path
@@ -62,6 +64,8 @@ async def demo(
             state_dir=state_dir,
             secret_key=f"file:{_key_file(state_dir)}",
             api=ApiSettings(port=port),
+            # Any free one for whoever asked for any.
+            gateway=GatewaySettings(port=_GATEWAY_PORT if port else 0, drain_s=2),
             reconcile_every_s=5,
             sync_every_s=60,
             log_level="warning",
@@ -83,15 +87,22 @@ async def demo(
                     if token is not None:
                         kept["agent_token"] = token.reveal()
                         _write(state_dir / "secrets.json", kept)
+                    there = found.gateway
+                    gateway = f"{there.host}:{there.port}" if there is not None else ""
                     _write(
                         addresses,
-                        {"url": found.url, "target": f"127.0.0.1:{target_port}"},
+                        {
+                            "url": found.url,
+                            "target": f"127.0.0.1:{target_port}",
+                            "gateway": gateway,
+                        },
                     )
                     try:
                         yield Demo(
                             running=found,
                             url=found.url,
                             target_port=target_port,
+                            gateway=gateway,
                             password=Secret(kept["people"]),
                             agent_token=(
                                 Secret(kept["agent_token"]) if "agent_token" in kept else None

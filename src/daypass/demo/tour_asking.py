@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Final
 
 from daypass.cli.failure import Failure
@@ -83,6 +84,16 @@ def on_call(stage: Stage) -> None:
             "the first customers' real names and addresses are nowhere in it",
             _shows_none(ran, clear) and "***" in ran.output,
         )
+    if shutil.which("psql") is not None:
+        with stage.step("The same with psql, through the gateway: no password, no other grant"):
+            ran = stage.run("ada", "connect", "prod/shop", "--", "-c", what)
+            stage.proves(
+                "masked there too; psql was told until when and what is masked",
+                _shows_none(ran, clear) and "***" in ran.output and "NOTICE:  grant" in ran.said,
+            )
+            text = "delete from sales.orders"
+            ran = stage.run("ada", "connect", "prod/shop", "--", "-c", text, expect=1)
+            stage.proves("what the grant has not is denied inside of psql", "HINT" in ran.said)
     with stage.step("Between two statements there is no login to steal"):
         found = stage.probe("postgres", SESSION_LOGINS)
         stage.tell(f"superuser: {SESSION_LOGINS}  →  {len(found)} rows")

@@ -8,10 +8,12 @@ import httpx
 
 from daypass.api.app import Api, declared_routes
 from daypass.api.facts import Declared
+from daypass.domain.ids import GrantId, ScopeHash
 from daypass.domain.principal import Actor, Capability
 from daypass.operations.context import Context
 from daypass.operations.delegate_decisions import delegate_decisions
 from daypass.store.database import Tx, now
+from daypass.store.sessions import insert_session
 from tests.api_examples import example_body
 from tests.people import person, token_of
 
@@ -45,6 +47,7 @@ PLACES: dict[str, int | str] = {
     "delegation_id": 1,
     "request_id": 1,
     "grant_id": 1,
+    "session_id": 1,
     "version": 1,
 }
 
@@ -195,12 +198,22 @@ async def _things_of(ctx: Context, bob: Actor, admin: Actor) -> dict[str, int | 
     )
     async with ctx.store.transaction() as tx:
         request_id, grant_id = await _grant(tx, bob)
+        session_id, _ = await insert_session(
+            tx,
+            grant_id=GrantId(grant_id),
+            kind="gateway",
+            scope_hash=ScopeHash("none"),
+            process_id=ctx.process_id,
+            address="",
+            application="",
+        )
     return {
         "principal_id": bob.id,
         "token_id": token.token.id,
         "delegation_id": delegation.id,
         "request_id": request_id,
         "grant_id": grant_id,
+        "session_id": session_id,
         "name": "shop",
         "instance": "prod",
         "version": 1,
