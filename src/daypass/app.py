@@ -136,10 +136,13 @@ async def embedded_store(state_dir: Path) -> AsyncIterator[Secret]:
         await asyncio.to_thread(cluster.stop)
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Bind to the port, or to the next free one. Raises `Unavailable` when none of 50 is."""
+def listening_socket(host: str, port: int, *, exact: bool = False) -> socket.socket:
+    """Bind to the port, or to the next free one unless it has to be `exact`ly this.
+
+    Raises `Unavailable` when none of them is free.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in range(port, port + _PORTS_TRIED):
+    for number in range(port, port + (1 if exact else _PORTS_TRIED)):
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -150,7 +153,18 @@ def listening_socket(host: str, port: int) -> socket.socket:
         bound.listen(1024)
         bound.set_inheritable(False)
         return bound
-    raise Unavailable(f"no port from {port} to {port + _PORTS_TRIED} on {host} is free")
+    if exact:
+        raise Unavailable(
+            f"port {port} on {host} cannot be listened on, and with api.public_url set no other is"
+            " tried: what leads people here would not find it",
+            next_step="end what has the port, or set api.port and have the proxy lead there",
+            code="port_taken",
+        )
+    raise Unavailable(
+        f"no port from {port} to {port + _PORTS_TRIED - 1} on {host} is free",
+        next_step="set api.host and api.port",
+        code="port_taken",
+    )
 
 
 class _Server(uvicorn.Server):
@@ -178,7 +192,10 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
     channels = _channels(settings, secrets)
     await asyncio.to_thread(migrate, conninfo)
     async with AsyncExitStack() as stack:
-        bound = stack.enter_context(listening_socket(settings.api.host, settings.api.port))
+        public = bool(settings.api.public_url)
+        bound = stack.enter_context(
+            listening_socket(settings.api.host, settings.api.port, exact=public)
+        )
         host, port = bound.getsockname()[:2]
         url = settings.api.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         store = Store(conninfo, max_size=settings.store.pool)
@@ -199,7 +216,7 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                 timeout_graceful_shutdown=_STOP_S,
                 server_header=False,
                 # Without a proxy in front, who calls could say any address for its own.
-                proxy_headers=bool(settings.api.public_url),
+                proxy_headers=public,
             )
         )
         async with asyncio.TaskGroup() as group:

@@ -51,7 +51,8 @@ class ApiSettings(_Section):
         default=8321,
         ge=0,
         le=65535,
-        description="Port to listen on; the next free one of 50 if it is taken, any if 0.",
+        description="Port to listen on; any if 0. If it is taken, the next free one of 50, or with"
+        " `public_url` set none: a proxy would lead elsewhere.",
     )
     public_url: str = Field(
         default="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from daypass.domain.errors import Unavailable
 from daypass.domain.secret import Secret
+from daypass.store.reach import reach_store
 
 Tx: TypeAlias = AsyncConnection[TupleRow]
 """A connection inside a transaction."""
@@ -40,6 +42,7 @@ class Store:
             await self._pool.open(wait=True, timeout=15)
             await self._locks.open(wait=True, timeout=15)
         except PoolTimeout as error:
+            await asyncio.to_thread(reach_store, self.conninfo)
             raise Unavailable("the control-plane store does not answer") from error
 
     async def aclose(self) -> None:

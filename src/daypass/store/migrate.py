@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from daypass.domain.secret import Secret
+from daypass.store.reach import reach_store
 
 
 def _config(conninfo: Secret | None = None) -> Config:
@@ -20,7 +21,11 @@ def _config(conninfo: Secret | None = None) -> Config:
 
 
 def migrate(conninfo: Secret) -> None:
-    """Apply every migration that is missing; safe to call from several processes at once."""
+    """Apply every migration that is missing; safe to call from several processes at once.
+
+    Raises `Unavailable` when the store cannot be reached, saying why.
+    """
+    reach_store(conninfo)
     command.upgrade(_config(conninfo), "head")
 
 

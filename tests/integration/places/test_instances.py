@@ -82,8 +82,9 @@ async def _nothing_made(ctx: Context) -> None:
     ("change", "error", "said"),
     [
         ({"password": Secret("wrong")}, Unavailable, "password"),
-        ({"port": 1}, Unavailable, "127.0.0.1"),
-        ({"host": "nowhere.invalid"}, Unavailable, "nowhere.invalid"),
+        ({"port": 1}, Unavailable, "prod at 127.0.0.1:1: the target cannot be reached: nothing"),
+        ({"host": "nowhere.invalid"}, Unavailable, "host name is not known"),
+        ({"tls_mode": "verify-full"}, Unavailable, "it speaks no TLS there"),
         ({"engine": "postgresql"}, Invalid, "postgresql"),
         ({"name": "Prod DB"}, Invalid, "name"),
         ({"host": " "}, Invalid, "host"),

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from daypass.domain.errors import Invalid, Unavailable
 from daypass.domain.secret import Secret
 from daypass.domain.states import GRANT_TRANSITIONS, REQUEST_TRANSITIONS, SESSION_TRANSITIONS
 from daypass.embedded import Cluster, find_binaries
@@ -81,3 +83,31 @@ def test_transitions_are_those_of_the_domain(
     with psycopg.connect(migrated) as connection:
         rows = connection.execute(f"select from_state, to_state from {table}".encode()).fetchall()
     assert sorted(rows) == sorted(transitions)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"host": "127.0.0.1", "port": 1}, "connection refused"),
+        ({"host": "nowhere.invalid"}, "not known"),
+        ({"dbname": "no_such"}, 'database "no_such" does not exist'),
+        ({"password": "top-secret"}, "password"),
+    ],
+)
+def test_a_store_that_cannot_be_reached_is_said_in_a_line(
+    store_cluster: Cluster, parts: dict[str, str | int], said: str
+) -> None:
+    conninfo = make_conninfo(store_cluster.conninfo("postgres"), **parts)
+    with pytest.raises(Unavailable) as caught:
+        migrate(Secret(conninfo))
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.next_step
+    assert "top-secret" not in caught.value.message
+
+
+def test_what_is_no_address_of_a_store_is_not_quoted() -> None:
+    with pytest.raises(Invalid) as caught:
+        migrate(Secret("top-secret of nothing"))
+    assert "top-secret" not in caught.value.message
+    assert caught.value.__suppress_context__

@@ -14,6 +14,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from daypass.connect_failures import ConnectTrouble, connect_trouble
+from daypass.connect_failures import server_said as server_words
 from daypass.domain.errors import Conflict, Error, Unavailable
 from daypass.engines.contract import TargetAddress
 from daypass.engines.postgres.quoting import text_literal
@@ -272,16 +274,42 @@ def is_lost(error: psycopg.Error) -> bool:
 
 def server_said(error: psycopg.Error) -> str:
     """Return the server's own words on a connection it refused, for people to read."""
-    _, fatal, said = str(error).partition("FATAL:")
-    return f": {said.strip().splitlines()[0]}" if fatal and said.strip() else ""
+    said = server_words(str(error))
+    return f": {said}" if said else ""
+
+
+_TO_DO: Final[Mapping[ConnectTrouble, str]] = {
+    ConnectTrouble.NAME_UNKNOWN: "check the host's name, and that Daypass's machine resolves it",
+    ConnectTrouble.REFUSED: "check host and port, and that the server listens on that address",
+    ConnectTrouble.TIMEOUT: "check host, port and the firewalls between",
+    ConnectTrouble.NO_ROUTE: "check the host, and the network of Daypass's machine",
+    ConnectTrouble.NO_TLS: "switch TLS on at the server, or, on a network you trust, ask for less:"
+    " --tls prefer",
+    ConnectTrouble.NO_AUTHORITY: "start Daypass with PGSSLROOTCERT=/path/ca.pem, or"
+    " PGSSLROOTCERT=system for the system's authorities",
+    ConnectTrouble.CERTIFICATE: "check that the certificate names this host, is not over, and comes"
+    " from the authority in PGSSLROOTCERT (/path/ca.pem, or system)",
+    ConnectTrouble.NOT_LET_IN: "let the admin in from Daypass's address in the server's pg_hba.conf"
+    " (hostssl where it demands TLS: then --tls require)",
+    ConnectTrouble.FULL: "raise max_connections there, or close idle connections",
+    ConnectTrouble.PASSWORD: "check the admin's name and password",
+    ConnectTrouble.NO_ROLE: "check the admin's name, or create it as docs/engines.md says",
+    ConnectTrouble.NO_DATABASE: "check the name of the database, and of the one the admin signs in"
+    " to (postgres if none is named)",
+    ConnectTrouble.STARTING: "try again when it is up",
+}
 
 
 def translate(error: psycopg.Error) -> Error:
-    """Return the domain error for a server's, by SQLSTATE alone."""
+    """Return the domain error for a server's: by SQLSTATE alone, but for the words people read."""
     state = error.sqlstate
     if state is None or is_lost(error):
+        trouble = connect_trouble(str(error))
+        what = "" if trouble is ConnectTrouble.OTHER else f": {trouble.value}"
         return Unavailable(
-            "the target cannot be reached" + server_said(error), code="target_unreachable"
+            f"the target cannot be reached{what}{server_said(error)}",
+            next_step=_TO_DO.get(trouble, ""),
+            code="target_unreachable",
         )
     if state.startswith("28"):
         return Unavailable(
