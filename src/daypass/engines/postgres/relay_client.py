@@ -29,8 +29,9 @@ from daypass.engines.postgres.relay_conversation import (
     Portal,
     Run,
 )
-from daypass.engines.postgres.relay_judge import Judge, of_prepare, resolved
-from daypass.engines.postgres.relay_names import Definition, key_of
+from daypass.engines.postgres.relay_effects import change_names, uncertain
+from daypass.engines.postgres.relay_judge import Judge
+from daypass.engines.postgres.relay_names import key_of
 from daypass.engines.postgres.relay_parameters import bound_names, bound_values
 from daypass.engines.postgres.relay_reading import (
     FEATURE_NOT_SUPPORTED,
@@ -260,13 +261,13 @@ class ClientSide:
         refusal = self._may_not(read)
         if refusal is not None:
             return self._refuse_query(refusal, read.text, read)
-        if read.effects and self._uncertain(read):
+        if read.effects and uncertain(read, talk.names, talk.epoch):
             return False
         statements = read.statements
         entry = Entry(QUERY, read)
         origin = read.origin or "simple"
         if read.effects:
-            statements, origin = self._change_names(entry, read, origin)
+            statements, origin = change_names(entry, read, origin, talk)
         run = talk.start(Started(read.text, statements, (), origin))
         if isinstance(run, Refusal):
             for _, definition in entry.definitions or ():
@@ -366,10 +367,10 @@ class ClientSide:
         entry = Entry(EXECUTE, reading, portal=portal)
         if run is None or run.outcome:
             started = portal.started
-            if started is None or (reading.effects and self._uncertain(reading)):
+            if started is None or (reading.effects and uncertain(reading, talk.names, talk.epoch)):
                 return False
             if reading.effects:
-                statements, origin = self._change_names(entry, reading, "extended")
+                statements, origin = change_names(entry, reading, "extended", talk)
                 started = Started(
                     started.text, statements, started.parameters, origin, started.keep
                 )
@@ -477,44 +478,6 @@ class ClientSide:
         talk.queue.append(Entry(PARSE, reading, refusal=refusal))
         self._out.append(FAILING_PARSE)
         return True
-
-    def _uncertain(self, reading: Reading) -> bool:
-        """Say whether a text names what an answer still to come decides about."""
-        talk = self._talk
-        keys = [
-            (each.prepares or each.executes or each.deallocates or "").encode()
-            for each in reading.effects
-        ]
-        if any(e.deallocates == "" for e in reading.effects):
-            keys += talk.names
-        return any(talk.names.unsettled(key, talk.epoch) for key in keys)
-
-    def _change_names(
-        self, entry: Entry, reading: Reading, origin: str
-    ) -> tuple[tuple[StatementFacts, ...], str]:
-        """Let a text's PREPARE and DEALLOCATE count, and see what its EXECUTE stands for."""
-        talk = self._talk
-        names = talk.names
-        made: list[tuple[int, Definition]] = []
-        stand_for: dict[int, Reading] = {}
-        for effect in reading.effects:
-            if effect.prepares:
-                inner = of_prepare(reading, effect.place)
-                made.append(
-                    (effect.place, names.define(effect.prepares.encode(), inner, talk.epoch))
-                )
-            if effect.executes:
-                found = names.find(effect.executes.encode())
-                if found is not None and found.reading is not None:
-                    stand_for[effect.place] = found.reading
-            if effect.deallocates is not None:
-                gone = [effect.deallocates.encode()] if effect.deallocates else list(names)
-                made += [(effect.place, names.define(key, None, talk.epoch)) for key in gone]
-        entry.definitions = made or None
-        if not stand_for:
-            return reading.statements, origin
-        facts = resolved(reading.statements, stand_for)
-        return facts, "execute" if len(facts) == 1 else origin
 
 
 def _unknown_statement(key: bytes) -> Reading:

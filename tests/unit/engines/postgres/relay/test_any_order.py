@@ -145,7 +145,8 @@ def test_a_client_is_answered_as_without_a_relay(parts: list[bytes], seed: int) 
         # A portal that is run to its end has nothing more to give when it is run again.
         if start.text and (talk.ends[number].rows or talk.ends[number].command != "SELECT 0")
     ]
-    assert logged == server.ran
+    # It is written down when it is bound, which may be in another order.
+    assert sorted(logged) == sorted(server.ran)
 
 
 @settings(max_examples=80, deadline=None)
