@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from daypass.domain.errors import Invalid
 from daypass.operations.consider import Ask
 
+_SAYS_NOTHING = re.compile(r"[\s.…·_\-]+")
+"""What hints leave to be filled in, copied as it is."""
 _TEXTS = {"reason": 2000, "ticket": 200, "database": 200, "profile": 200}
 _GLOBS = 500
 _NAME = 500
@@ -17,6 +20,8 @@ def check_ask(ask: Ask) -> None:
     """Raise `Invalid` for texts and lists too long to be meant, or that no database can hold."""
     for name, longest in _TEXTS.items():
         _check_text(name, getattr(ask, name), longest)
+    _check_filled_in("reason", ask.reason)
+    _check_filled_in("ticket", ask.ticket)
     asked = ask.asked
     for name, globs in (("relations", asked.relations), ("unmask", asked.unmask)):
         _check_count(name, len(globs))
@@ -46,6 +51,18 @@ def check_ask(ask: Ask) -> None:
 def check_comment(text: str) -> None:
     """Raise `Invalid` for a comment on somebody's request or grant that cannot be kept."""
     _check_text("comment", text, _TEXTS["reason"])
+    _check_filled_in("comment", text)
+
+
+def _check_filled_in(place: str, text: str) -> None:
+    """Refuse a text of dots alone; an empty one is the rule's to judge."""
+    if text.strip() and _SAYS_NOTHING.fullmatch(text):
+        raise Invalid(
+            f"the {place} {text.strip()!r} says nothing",
+            problems=((place, "only stands for what is to be filled in"),),
+            next_step=f"put your own {place} in its place: people read it",
+            code="not_filled_in",
+        )
 
 
 def _check_count(place: str, count: int) -> None:

@@ -69,9 +69,9 @@ async def consider(
     ask: Ask,
     now: datetime,
     *,
-    remaining: timedelta = timedelta(),
+    so_far: timedelta = timedelta(),
 ) -> Considered:
-    """Decide an ask; `remaining` is what the grant it extends still has.
+    """Decide an ask; `so_far` is the time that the grant it extends was given.
 
     Raises `Invalid` when the ask names what is not there or cannot be compiled.
     """
@@ -85,7 +85,7 @@ async def consider(
         requester=principal,
         database=facts.for_policy(),
         asked=asked,
-        duration=duration + remaining,
+        duration=duration + so_far,
         relations=resolution.relations,
         unmask=resolution.unmask,
         reason=ask.reason,
@@ -94,6 +94,7 @@ async def consider(
         break_glass=ask.break_glass,
         direct_credentials=ask.direct_credentials,
         starts_at=ask.starts_at,
+        so_far=so_far,
     )
     return Considered(
         facts=facts,

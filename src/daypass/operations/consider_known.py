@@ -46,7 +46,7 @@ async def consider_known(
     ask: Ask,
     moment: datetime,
     *,
-    remaining: timedelta = timedelta(),
+    so_far: timedelta = timedelta(),
 ) -> Considered | Unknown:
     """Decide an ask; see `consider`. Nothing of an `Unknown` depends on whether it exists."""
     database_id = await find_database(tx, ask.database)
@@ -74,7 +74,7 @@ async def consider_known(
     )
     try:
         considered = await consider(
-            ctx, tx, policy, principal, database_id, ask, moment, remaining=remaining
+            ctx, tx, policy, principal, database_id, ask, moment, so_far=so_far
         )
     except (Invalid, Unavailable):
         # Names of relations are not for those who could never ask for any.

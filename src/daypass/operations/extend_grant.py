@@ -24,7 +24,7 @@ async def extend_grant(
     reason: str = "",
     ticket: str = "",
 ) -> Filed:
-    """Ask to move a deadline by `duration`; rules look at the time left with it added.
+    """Ask to move a deadline by `duration`; rules look at the whole grant, from its start.
 
     Raises `NotFound` for somebody else's grant, `Conflict` when it has ended or broke the glass,
     and what `request_access` raises.

@@ -44,17 +44,17 @@ async def reconsider(
         break_glass=request.break_glass,
     )
     moment = await now(tx)
-    remaining = timedelta()
+    so_far = timedelta()
     if request.extends_grant_id is not None:
         grant = await grants.lock_grant(tx, request.extends_grant_id)
         if grant is None or grant.state not in LIVE or grant.deadline <= moment:
             await deny(tx, request, None, "the grant it extends has ended")
             return await _again(tx, request), None
-        remaining = grant.deadline - max(moment, grant.starts_at)
+        so_far = grant.deadline - grant.starts_at
     requester = await get_principal(tx, request.requester_id)
     try:
         considered = await consider(
-            ctx, tx, policy, requester, request.database_id, ask, moment, remaining=remaining
+            ctx, tx, policy, requester, request.database_id, ask, moment, so_far=so_far
         )
         decision = considered.decision
     except Invalid as error:

@@ -84,11 +84,11 @@ async def request_access(
         policy = await hold_policy(tx)
         moment = await now(tx)
         _check_start(ask, moment)
-        remaining = timedelta()
+        so_far = timedelta()
         if extends is not None:
-            remaining = await _time_left(tx, extends, moment)
+            so_far = await _time_given(tx, extends, moment)
         actor = replace(actor, principal=principal)
-        found = await consider_known(ctx, tx, policy, principal, ask, moment, remaining=remaining)
+        found = await consider_known(ctx, tx, policy, principal, ask, moment, so_far=so_far)
         if isinstance(found, Unknown):
             denied = found.denied
             await _record_denial(tx, actor, ask, found.database_id, ask.asked, found.decision)
@@ -119,14 +119,14 @@ def _check_start(ask: Ask, moment: datetime) -> None:
         )
 
 
-async def _time_left(tx: Tx, grant_id: GrantId, moment: datetime) -> timedelta:
-    """Return what a grant still has to run; nobody else ends or extends it meanwhile."""
+async def _time_given(tx: Tx, grant_id: GrantId, moment: datetime) -> timedelta:
+    """Return what a grant has from start to deadline; nobody ends or extends it meanwhile."""
     grant = await grants.lock_grant(tx, grant_id)
     if grant is None:
         raise NotFound(f"there is no grant {grant_id}", code="no_grant")
     if grant.state not in LIVE or grant.deadline <= moment:
         raise has_ended(grant)
-    return grant.deadline - max(moment, grant.starts_at)
+    return grant.deadline - grant.starts_at
 
 
 async def _record_denial(

@@ -34,7 +34,9 @@ class DatabaseFacts:
 class RequestFacts:
     """One request: `relations` and `unmask` are what its globs matched, as `resolve` says.
 
-    `profile` is set only when `asked` came out of `expand_profile` with that name.
+    `profile` is set only when `asked` came out of `expand_profile` with that name. `so_far` is
+    longer than zero for more time on a grant alone: what the grant has from its start to its
+    deadline, and part of `duration`.
     """
 
     requester: Principal
@@ -49,6 +51,7 @@ class RequestFacts:
     break_glass: bool = False
     direct_credentials: bool = False
     starts_at: datetime | None = None
+    so_far: timedelta = timedelta()
 
 
 CLASS_ORDER: Final = {c: i for i, c in enumerate(StatementClass)}

@@ -21,6 +21,8 @@ from daypass.policy.globs import exact_glob, matches
 from daypass.policy.rules import AccessRule, Policy
 
 NO_RULE: Final = "no_rule"
+NO_MORE_TIME: Final = "no_more_time"
+"""A grant that has had all the time its rule allows: nothing asked for differently helps."""
 
 
 def situation_of(facts: RequestFacts, now: datetime) -> Situation:
@@ -84,9 +86,13 @@ def _decide_by(
         return _denied(Reason("rule_denies", text, rule.name), rule=rule.name)
     against = _against(rule, policy, facts)
     if against:
+        used_up = any(code == NO_MORE_TIME for code, _ in against)
         return _denied(
             *(Reason(code, text, rule.name) for code, text in against),
             rule=rule.name,
+            next_step=f"ask for a new grant: daypass request {facts.database.full_name}"
+            if used_up
+            else "",
         )
     steps: list[StepSpec] = []
     for index, step in enumerate(rule.steps or ()):
@@ -134,8 +140,7 @@ def _against(rule: AccessRule, policy: Policy, facts: RequestFacts) -> list[tupl
         found.append((code, text))
 
     if facts.duration > rule.max_duration:
-        most, wanted = format_duration(rule.max_duration), format_duration(facts.duration)
-        add("too_long", f"{named} allows at most {most}, not {wanted}")
+        add(*_too_long(rule, facts))
     if (rule.require.reason or facts.break_glass) and not facts.reason.strip():
         add("reason_missing", f"{named} asks for a reason")
     pattern = rule.require.ticket
@@ -165,6 +170,35 @@ def _against(rule: AccessRule, policy: Policy, facts: RequestFacts) -> list[tupl
     return found
 
 
+def time_left(rule: AccessRule, facts: RequestFacts) -> timedelta:
+    """Return the longest that the rule allows to ask for: for a grant that exists, what it lacks.
+
+    In whole minutes where a grant is extended, so that people can type it.
+    """
+    if not facts.so_far:
+        return rule.max_duration
+    left = max(rule.max_duration - facts.so_far, timedelta())
+    return left - left % timedelta(minutes=1)
+
+
+def _too_long(rule: AccessRule, facts: RequestFacts) -> tuple[str, str]:
+    named, most = f"rule {rule.name!r}", format_duration(rule.max_duration)
+    if not facts.so_far:
+        return "too_long", f"{named} allows at most {most}, not {format_duration(facts.duration)}"
+    left, wanted = time_left(rule, facts), facts.duration - facts.so_far
+    if not left:
+        return (
+            NO_MORE_TIME,
+            f"{named} allows a grant {most} from its start, and this one has them already: it "
+            "cannot be extended",
+        )
+    return (
+        "too_long",
+        f"{named} allows at most {format_duration(left)} more ({most} from the grant's start), "
+        f"not {format_duration(wanted)}",
+    )
+
+
 def _role_glob(glob: str) -> str:
     """Return a glob of one part: a role's name has no dots that separate."""
     return glob if set(glob) & {"*", "?", '"'} else exact_glob((glob,))
@@ -186,13 +220,13 @@ def _settings_against(
     ]
 
 
-def mending(codes: AbstractSet[str], rule: AccessRule) -> str:
+def mending(codes: AbstractSet[str], rule: AccessRule, facts: RequestFacts) -> str:
     """Say what to ask with instead, where that takes all the reasons away; else nothing."""
     if not codes <= MENDABLE:
         return ""
     parts = []
     if "too_long" in codes:
-        parts.append(f"for at most {format_duration(rule.max_duration)}")
+        parts.append(f"for at most {format_duration(time_left(rule, facts))}")
     if "reason_missing" in codes:
         parts.append("with a reason")
     if rule.require.ticket is not None and codes & {"ticket_missing", "ticket_malformed"}:

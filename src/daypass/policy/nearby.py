@@ -56,7 +56,7 @@ def _try(
         codes = {reason.code for reason in decision.reasons}
         if rule is None or not codes <= MENDABLE:
             return None
-        words = (*words, mending(codes, rule))
+        words = (*words, mending(codes, rule, variant))
         variant = replace(
             variant,
             duration=min(variant.duration, rule.max_duration),
@@ -73,6 +73,9 @@ def _try(
 def _variants(facts: RequestFacts) -> Iterator[tuple[tuple[str, ...], RequestFacts]]:
     """Yield the request itself, each lesser form of it, then ever more of them at once."""
     yield (), facts
+    if facts.so_far:
+        # More time on a grant is for what the grant has, as it is.
+        return
     changes = list(_changes(facts))
     for words, change in changes:
         yield (words,), change(facts)
@@ -87,7 +90,7 @@ def _variants(facts: RequestFacts) -> Iterator[tuple[tuple[str, ...], RequestFac
 def _profile_variants(
     policy: Policy, facts: RequestFacts
 ) -> Iterator[tuple[tuple[str, ...], RequestFacts]]:
-    if facts.profile or facts.asked.native_role is not None:
+    if facts.so_far or facts.profile or facts.asked.native_role is not None:
         return
     plain = replace(facts, break_glass=False, direct_credentials=False)
     for profile in policy.profiles:

@@ -85,15 +85,24 @@ async def test_an_extension_is_decided_like_any_request(here: World) -> None:
 
 
 @pytest.mark.one_major
-async def test_what_is_left_counts_toward_a_rule_s_longest(here: World) -> None:
+async def test_a_rule_s_longest_is_of_the_grant_as_a_whole(here: World) -> None:
     grant_id = await here.grant("ada", "sales.orders", duration=90 * MINUTE)
     with pytest.raises(Denied) as too_long:
         await extended(here, "ada", grant_id, 31)
     assert [each.code for each in too_long.value.decision.reasons] == ["too_long"]
-    assert "at most 2h" in too_long.value.message
-    await extended(here, "ada", grant_id, 29)
+    assert "at most 30m more (2h from the grant's start), not 31m" in too_long.value.message
+    # What has passed counts as well: extending again and again goes no further.
+    await here.rows(
+        "update access_grant set starts_at = starts_at - interval '80m',"
+        " deadline = deadline - interval '80m' returning id"
+    )
+    await extended(here, "ada", grant_id, 30)
     grant = await grant_of(here, grant_id)
-    assert grant.deadline - grant.starts_at == 119 * MINUTE
+    assert grant.deadline - grant.starts_at == 120 * MINUTE
+    with pytest.raises(Denied) as over:
+        await extended(here, "ada", grant_id, 1)
+    assert [each.code for each in over.value.decision.reasons] == ["no_more_time"]
+    assert over.value.next_step == "ask for a new grant: daypass request prod/shop"
     # A rule's other wishes hold too.
     with pytest.raises(Denied) as bare:
         await extend_grant(here.ctx, await here.actor("ada"), grant_id, MINUTE)

@@ -161,6 +161,12 @@ async def test_wrong_asks_say_what_is_wrong_and_what_to_do(here: World) -> None:
     assert "at most 2h" in text
     code, text = await answer("ada", reason=" ")
     assert code == "reason_missing"
+    for placeholder in ("…", " ... ", "- _"):
+        code, text = await answer("ada", reason=placeholder)
+        assert code == "not_filled_in"
+        assert "your own reason" in text
+    code, text = await answer("ada", ticket="…")
+    assert code == "not_filled_in"
     code, text = await answer("ada", ticket="")
     assert code == "ticket_missing"
     assert r"^INC-\d+$" in text

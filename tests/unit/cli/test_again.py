@@ -30,6 +30,14 @@ def test_too_long_becomes_as_long_as_allowed() -> None:
         )
 
 
+def test_more_time_becomes_what_the_grant_may_still_have() -> None:
+    text = "rule 'r' allows at most 30m more (2h from the grant's start), not 3h"
+    failure = denied(("too_long", text), next_step="ask again for at most 30m")
+    assert again(["extend", "7", "--for", "3h"], failure) == "daypass extend 7 --for 30m"
+    used_up = denied(("no_more_time", "it cannot be extended"), next_step="ask for a new grant")
+    assert again(["extend", "7", "--for", "3h"], used_up) is None
+
+
 def test_a_missing_ticket_is_shown_by_example() -> None:
     failure = denied(
         ("ticket_missing", "rule 'r' asks for a ticket"),

@@ -150,6 +150,27 @@ def test_the_longest_duration_is_allowed_and_no_more() -> None:
     assert codes(decide(POLICY, more, NOW)) == ["too_long"]
 
 
+def test_more_time_counts_from_the_grant_s_start() -> None:
+    fresh = ask("x", duration=timedelta(hours=4, minutes=1))
+    much = decide(POLICY, replace(fresh, so_far=timedelta(minutes=90, seconds=20)), NOW)
+    assert codes(much) == ["too_long"]
+    # Rounded down to what people type, and allowed.
+    assert "at most 2h29m more (4h from the grant's start), not 2h30m" in much.summary()
+    assert much.next_step.startswith("ask again for at most 2h29m")
+    hinted = replace(fresh, duration=timedelta(hours=3, minutes=59, seconds=20))
+    assert decide(POLICY, hinted, NOW).outcome is Outcome.NEEDS_APPROVAL
+
+
+def test_a_grant_that_had_all_its_time_gets_no_more_however_it_is_asked() -> None:
+    for so_far in (timedelta(hours=4), timedelta(hours=9), timedelta(hours=3, minutes=59.5)):
+        for more in (timedelta(minutes=1), timedelta(hours=3)):
+            facts = ask("developers", duration=so_far + more)
+            decision = decide(POLICY, replace(facts, so_far=so_far), NOW)
+            assert codes(decision) == ["no_more_time"]
+            assert "cannot be extended" in decision.summary()
+            assert decision.next_step == "ask for a new grant: daypass request prod/shop"
+
+
 def test_an_inactive_account_gets_nothing_and_no_hints() -> None:
     gone = replace(person("alice", "developers"), active=False)
     decision = decide(POLICY, ask(requester=gone, classes=EXPLAIN), NOW)
