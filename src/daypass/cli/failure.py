@@ -99,7 +99,7 @@ def show_failure(failure: Failure, *, as_json: bool) -> None:
         return
     from rich.text import Text
 
-    from daypass.cli.output import clean, error_console
+    from daypass.cli.output import as_here, clean, error_console
 
     console = error_console()
     style = "yellow" if failure.exit_code is ExitCode.WAITING else "red"
@@ -108,4 +108,4 @@ def show_failure(failure: Failure, *, as_json: bool) -> None:
     for line in failure.why:
         console.print(Text("  " + clean(line)), soft_wrap=True)
     for step in failure.next_steps:
-        console.print(Text.assemble(("→ ", "bold"), clean(step)), soft_wrap=True)
+        console.print(Text.assemble(("→ ", "bold"), clean(as_here(step))), soft_wrap=True)

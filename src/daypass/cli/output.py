@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What speaks to a server as somebody: not what starts one, makes a login, or has its options.
+_COMMAND: Final = re.compile(
+    r"(?<![\w/.-])daypass (?=[a-z])(?!(?:serve|gateway|demo|tour|login|logout)\b)"
+)
 _WIDE: Final = 400
 _STYLES: Final[Mapping[str, str]] = {
     "active": "green",
@@ -107,11 +112,28 @@ def say_code(text: str) -> None:
         console().print(Text(f"    {clean(line)}"), soft_wrap=True)
 
 
+def as_here(text: str) -> str:
+    """Write commands within a text as they have to be typed for the login and server in use here.
+
+    The latest login may be somebody else's by the time they are copied.
+    """
+    from daypass.cli.connection import chosen
+
+    words = []
+    if chosen.server is not None:
+        words += ["--server", chosen.server]
+    if chosen.who is not None:
+        words += ["--as", chosen.who]
+    if not words:
+        return text
+    return _COMMAND.sub(lambda found: f"{found[0]}{shlex.join(words)} ", text)
+
+
 def say_next(*commands: str) -> None:
     """Print what can be done now, ready to be copied."""
     from rich.text import Text
 
-    for number, command in enumerate(commands):
+    for number, command in enumerate(map(as_here, commands)):
         lead = ("Next: ", "bold") if number == 0 else ("      ", "")
         # A wrapped command could not be copied whole.
         console().print(Text.assemble(lead, clean(command)), soft_wrap=True)
@@ -121,7 +143,7 @@ def note(text: str) -> None:
     """Print a remark to standard error, where it does not mix with a program's input."""
     from rich.text import Text
 
-    error_console().print(Text(clean(text), style="dim"))
+    error_console().print(Text(clean(as_here(text)), style="dim"))
 
 
 def show_table(

@@ -237,7 +237,7 @@ async def test_forms_of_another_kind_are_refused(connect: Connect) -> None:
 def test_behind_a_proxy_a_taken_port_is_an_error_else_the_next_is_taken() -> None:
     with listening_socket("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
-        with pytest.raises(Unavailable, match=f"port {port} .* public_url") as caught:
+        with pytest.raises(Unavailable, match=f"port {port} .*public_url") as caught:
             listening_socket("127.0.0.1", port, exact=True)
         assert caught.value.next_step
         with listening_socket("127.0.0.1", port) as second:

@@ -159,7 +159,7 @@ def test_what_a_grant_lacks_is_3_and_says_how_to_ask(terminal: Terminal, ada_gra
     assert ada_grant
     ended = terminal.run("--as", "ada", "query", "prod/shop", "delete from sales.orders")
     assert ended.exit_code == 3
-    assert "daypass request prod/shop --class delete --relation sales.orders" in ended.err
+    assert "daypass --as ada request prod/shop --class delete --relation sales.orders" in ended.err
 
 
 def test_extend_shorten_release_and_the_receipt(terminal: Terminal) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from daypass.cli import output
+from daypass.cli import connection, output
 from daypass.cli.exits import ExitCode, exit_of_status
 from daypass.cli.failure import Failure, failure_of_problem, show_failure
 
@@ -99,3 +99,30 @@ def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize(
+    ("hint", "typed"),
+    [
+        ("daypass query prod/shop 'select 1'", "daypass --as ada query prod/shop 'select 1'"),
+        (
+            "daypass receipt 4 shows the proof; daypass request prod/shop asks again",
+            "daypass --as ada receipt 4 shows the proof; daypass --as ada request prod/shop asks"
+            " again",
+        ),
+        ("daypass --as ada request prod/shop", "daypass --as ada request prod/shop"),
+        ("ask for a new one: daypass login URL", "ask for a new one: daypass login URL"),
+        ("daypass serve (or: daypass demo)", "daypass serve (or: daypass demo)"),
+        ("cat /etc/daypass settings", "cat /etc/daypass settings"),
+    ],
+)
+def test_what_is_copied_acts_as_whoever_it_was_shown_to(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hint: str, typed: str
+) -> None:
+    show_failure(Failure("no", next_steps=[hint]), as_json=False)
+    assert capsys.readouterr().err.splitlines()[-1] == f"→ {hint}"
+    monkeypatch.setattr(connection.chosen, "who", "ada")
+    show_failure(Failure("no", next_steps=[hint]), as_json=False)
+    assert capsys.readouterr().err.splitlines()[-1] == f"→ {typed}"
+    output.say_next(hint)
+    assert capsys.readouterr().out == f"Next: {typed}\n"
