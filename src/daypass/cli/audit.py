@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -10,12 +11,12 @@ from daypass.cli.client import Json, database_path
 from daypass.cli.commands import group_of
 from daypass.cli.connection import connect
 from daypass.cli.options import AsJson, Limit
-from daypass.cli.output import show_json, show_table
+from daypass.cli.output import say_next, show_facts, show_json, show_table
 from daypass.cli.wording import moment_of, now
 
 app = group_of("Read the audit log.")
 
-_TELLING = ("text", "reason", "comment", "verdict", "note", "deadline", "account", "key", "change")
+_TELLING = ("text", "verdict", "reason", "comment", "note", "deadline", "account", "change")
 _LONGEST = 60
 
 
@@ -55,9 +56,9 @@ def list_entries(
                 each["id"],
                 _at(each["at"]),
                 each["kind"],
-                each["actor"] or "Daypass",
-                _about(each),
-                _says(each),
+                who_of(each),
+                about_of(each),
+                says_of(each),
             )
             for each in found
         ],
@@ -65,6 +66,38 @@ def list_entries(
         right=("No.",),
         keep=("At", "What"),
     )
+    if found:
+        say_next(f"daypass audit show {found[0]['id']}")
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="As in `audit list`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show an entry whole, with the text its digest is of."""
+    each = connect().get(f"/entries/{number}")
+    if as_json:
+        show_json(each)
+        return
+    show_facts(
+        [
+            ("entry", each["id"]),
+            ("at", each["at"]),
+            ("what", each["kind"]),
+            ("who", who_of(each)),
+            ("on behalf of", each["on_behalf_of"]),
+            ("from", ", ".join(x for x in (each["address"], each["application"]) if x)),
+            ("about", about_of(each)),
+            ("rule", each["rule"]),
+            *((name.replace("_", " "), _value(it)) for name, it in each["content"].items()),
+            ("SHA-256", each["digest"]),
+        ]
+    )
+
+
+def _value(it: object) -> object:
+    return json.dumps(it, ensure_ascii=False) if isinstance(it, dict | list) and it else it
 
 
 def _at(moment: str) -> str:
@@ -72,17 +105,54 @@ def _at(moment: str) -> str:
     return f"{then:%H:%M:%S}" if then.date() == now().date() else f"{then:%Y-%m-%d %H:%M:%S}"
 
 
-def _about(each: Json) -> str:
-    parts = [
-        f"{name} {each[f'{name}_id']}"
-        for name in ("request", "grant", "session")
-        if each[f"{name}_id"] is not None
-    ]
-    return ", ".join(parts)
+def who_of(each: Json) -> str:
+    """Say who did it: a login that failed is by whoever it was tried for, if anybody."""
+    if each["kind"] == "login.failed":
+        return f"as {each['subject']}" if each["subject"] else "somebody unknown"
+    return str(each["actor"] or "Daypass")
 
 
-def _says(each: Json) -> str:
+def about_of(each: Json) -> str:
+    """Say what it is about: database or instance, person, and the numbers."""
     content = each["content"]
-    told = next((str(content[key]) for key in _TELLING if content.get(key)), each["rule"] or "")
-    flat = " ".join(told.split())
+    instance = content.get("instance")
+    parts = [
+        str(each["database"] or content.get("database") or ""),
+        instance if isinstance(instance, str) and not each["database"] else "",
+        f"group {content['group']}" if content.get("group") else "",
+        each["subject"] or "" if each["kind"] != "login.failed" else "",
+        *(
+            f"{name} {each[f'{name}_id']}"
+            for name in ("request", "grant", "session")
+            if each[f"{name}_id"] is not None
+        ),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def says_of(each: Json) -> str:
+    """Say what happened in a line: what tells most of its kind first, then why."""
+    content = each["content"]
+    told = [
+        f"{content['key']}:" if content.get("key") else "",
+        f"version {content['version']}" if each["kind"].startswith("policy.") else "",
+        _changes(content),
+        *(str(content[name]) for name in _TELLING if content.get(name)),
+    ]
+    flat = " ".join(" ".join(part for part in told if part).split()) or each["rule"] or ""
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…"
+
+
+def _changes(content: Json) -> str:
+    """Name what differs between `before` and `after`, or what was asked and was denied."""
+    before, after = content.get("before"), content.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in after if after[name] != before.get(name)]
+        if content.get("credential_changed"):
+            names.append("credential")
+        return f"changed {', '.join(names)}" if names else ""
+    decision = content.get("decision")
+    if isinstance(decision, dict):
+        texts = [str(each["text"]) for each in decision.get("reasons", ())]
+        return "; ".join(texts)
+    return ""

@@ -17,7 +17,7 @@ from daypass.store.database import Tx, now
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """An entry as stored."""
+    """An entry as stored; `database` is a path, `subject` the address of whom it is about."""
 
     id: EntryId
     at: datetime
@@ -34,8 +34,21 @@ class StoredEntry:
     content: dict[str, Any]
     canonical: str
     digest: bytes
+    database: str | None
+    subject: str | None
 
 
+_SELECT = """
+    select e.id, e.at, e.kind, a.email as actor, b.email as on_behalf_of, e.address,
+      e.application, e.database_id, e.request_id, e.grant_id, e.session_id, e.rule,
+      e.content, e.canonical, e.digest, i.name || '/' || d.name as database, s.email as subject
+    from entry e
+    left join principal a on a.id = e.actor_id
+    left join principal b on b.id = e.on_behalf_of
+    left join database d on d.id = e.database_id
+    left join instance i on i.id = d.instance_id
+    left join principal s on to_jsonb(s.id) = e.content -> 'principal'
+"""
 _INSERT = """
     insert into entry (
       at, kind, actor_id, on_behalf_of, address, application, database_id, request_id,
@@ -94,21 +107,21 @@ async def list_entries(
     before: int | None = None,
     limit: int = 50,
 ) -> tuple[StoredEntry, ...]:
-    """List entries, newest first, `before` an entry's number; filters are ANDed."""
+    """List entries, newest first, `before` an entry's number; filters are ANDed.
+
+    Those of a grant are also those of the requests that led to it and to more time on it.
+    """
+    requests = await _requests_of(tx, grant_id) if grant_id is not None else []
     async with tx.cursor(row_factory=class_row(StoredEntry)) as cursor:
         await cursor.execute(
-            """
-            select e.id, e.at, e.kind, a.email as actor, b.email as on_behalf_of, e.address,
-              e.application, e.database_id, e.request_id, e.grant_id, e.session_id, e.rule,
-              e.content, e.canonical, e.digest
-            from entry e
-            left join principal a on a.id = e.actor_id
-            left join principal b on b.id = e.on_behalf_of
+            _SELECT
+            + """
             where (%(kind)s::text is null or e.kind = %(kind)s or e.kind like %(kind)s || '.%%')
               and (%(actor)s::bigint is null or e.actor_id = %(actor)s)
               and (%(database)s::bigint is null or e.database_id = %(database)s)
               and (%(request)s::bigint is null or e.request_id = %(request)s)
-              and (%(grant)s::bigint is null or e.grant_id = %(grant)s)
+              and (%(grant)s::bigint is null or e.grant_id = %(grant)s
+                   or e.grant_id is null and e.request_id = any(%(requests)s::bigint[]))
               and (%(before)s::bigint is null or e.id < %(before)s)
             order by e.id desc
             limit %(limit)s
@@ -119,11 +132,38 @@ async def list_entries(
                 "database": database_id,
                 "request": request_id,
                 "grant": grant_id,
+                "requests": requests,
                 "before": before,
                 "limit": limit,
             },
         )
         return tuple(await cursor.fetchall())
+
+
+async def get_entry(
+    tx: Tx, entry_id: EntryId, *, actor_id: int | None = None
+) -> StoredEntry | None:
+    """Return one entry, if there is one, and by that actor if one is named."""
+    async with tx.cursor(row_factory=class_row(StoredEntry)) as cursor:
+        await cursor.execute(
+            _SELECT
+            + """
+            where e.id = %(id)s and (%(actor)s::bigint is null or e.actor_id = %(actor)s)
+            """,
+            {"id": entry_id, "actor": actor_id},
+        )
+        return await cursor.fetchone()
+
+
+async def _requests_of(tx: Tx, grant_id: int) -> list[int]:
+    cursor = await tx.execute(
+        """
+        select request_id from access_grant where id = %(grant)s
+        union select id from request where extends_grant_id = %(grant)s
+        """,
+        {"grant": grant_id},
+    )
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def last_content(

@@ -1,5 +1,6 @@
 """Every route keeps to what it declares, called as nobody, with a weak token, as somebody else."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from daypass.domain.principal import Actor, Capability
 from daypass.operations.context import Context
 from daypass.operations.delegate_decisions import delegate_decisions
 from daypass.store.database import Tx, now
+from daypass.store.entries import list_entries
 from daypass.store.sessions import insert_session
 from tests.api_examples import example_body
 from tests.people import person, token_of
@@ -49,6 +51,7 @@ PLACES: dict[str, int | str] = {
     "grant_id": 1,
     "session_id": 1,
     "version": 1,
+    "entry_id": 1,
 }
 
 
@@ -173,6 +176,15 @@ async def test_lists_hold_ones_own_only(
     assert others.json()["items"] == []
     everything = (await (await client_of(admin)).get("/api/v1/entries")).json()["items"]
     assert {each["actor"] for each in everything} > {"bob@example.com", "ada@example.com"}
+    about = {e["subject"] for e in everything if e["kind"] == "principal.added"}
+    assert "eve@example.com" in about
+    own, other = seen[0], next(e for e in everything if e["actor"] == "bob@example.com")
+    whole = (await eve.get(f"/api/v1/entries/{own['id']}")).json()
+    assert hashlib.sha256(whole["canonical"].encode()).hexdigest() == own["digest"]
+    assert (await eve.get(f"/api/v1/entries/{other['id']}")).status_code == 404
+    typo = await eve.get("/api/v1/entries?kind=polcy.applied")
+    assert typo.status_code == 422
+    assert "did you mean policy.applied" in typo.json()["detail"]
 
 
 async def test_nothing_works_for_somebody_who_left(
@@ -197,6 +209,7 @@ async def _things_of(ctx: Context, bob: Actor, admin: Actor) -> dict[str, int | 
         ctx, bob, to="ada@example.com", ends_at=moment + timedelta(days=1)
     )
     async with ctx.store.transaction() as tx:
+        made = await list_entries(tx, actor_id=bob.id, limit=1)
         request_id, grant_id = await _grant(tx, bob)
         session_id, _ = await insert_session(
             tx,
@@ -213,6 +226,7 @@ async def _things_of(ctx: Context, bob: Actor, admin: Actor) -> dict[str, int | 
         "delegation_id": delegation.id,
         "request_id": request_id,
         "grant_id": grant_id,
+        "entry_id": made[0].id,
         "session_id": session_id,
         "name": "shop",
         "instance": "prod",

@@ -155,6 +155,10 @@ async def test_two_steps_of_approval(here: World, client_of: ClientOf) -> None:
     clear = await ben.post("/query", json={"database": "prod/shop", "text": SELECT})
     assert "@" in clear.json()["rows"][0][1]
     assert clear.json()["masked"] == []
+    anton = await client_of("anton")
+    log = (await anton.get(f"/entries?grant_id={grants[0]['id']}&limit=200")).json()["items"]
+    approved = [each["actor"] for each in log if each["kind"] == "approval.given"]
+    assert approved == ["samira@example.com", "dana@example.com"]
     assert (await ben.post(f"/grants/{grants[0]['id']}/release")).status_code == 204
 
 

@@ -106,9 +106,8 @@ def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None
     [
         ("daypass query prod/shop 'select 1'", "daypass --as ada query prod/shop 'select 1'"),
         (
-            "daypass receipt 4 shows the proof; daypass request prod/shop asks again",
-            "daypass --as ada receipt 4 shows the proof; daypass --as ada request prod/shop asks"
-            " again",
+            "daypass receipt 4 shows it; daypass request prod/shop asks again",
+            "daypass --as ada receipt 4 shows it; daypass --as ada request prod/shop asks again",
         ),
         ("daypass --as ada request prod/shop", "daypass --as ada request prod/shop"),
         ("ask for a new one: daypass login URL", "ask for a new one: daypass login URL"),

@@ -5,22 +5,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import Field
 
 from daypass.api.call import ThisCall
 from daypass.api.facts import RouteFacts, Routes, concerned
 from daypass.api.pages import Page, PageQuery, before_number, page_of
 from daypass.api.shapes import Out
+from daypass.domain.ids import EntryId
 from daypass.domain.principal import Capability
-from daypass.operations.read_entries import EntryFilter, read_entries
+from daypass.operations.read_entries import EntryFilter, read_entries, read_entry
 from daypass.store.entries import StoredEntry
 
 routes = Routes("entries")
 
 
 class EntryOut(Out):
-    """One record of the audit log, and the digest of its canonical text."""
+    """One record of the audit log, and the digest of its canonical text.
+
+    `database` is a path, `subject` the e-mail address of whom it is about.
+    """
 
     id: int
     at: datetime
@@ -36,10 +40,21 @@ class EntryOut(Out):
     rule: str | None
     content: dict[str, Any]
     digest: str
+    database: str | None
+    subject: str | None
+
+
+class WholeEntryOut(EntryOut):
+    """A record with its canonical text, which the digest is of."""
+
+    canonical: str
 
 
 class EntriesQuery(PageQuery):
-    """Which entries to list; `kind` may be a group of kinds, such as `request`."""
+    """Which entries to list; `kind` may be a group of kinds, such as `request`.
+
+    Those of a grant are also those of its requests.
+    """
 
     kind: str | None = Field(default=None, max_length=60, pattern=r"^[a-z_]+(\.[a-z_]+)?$")
     actor: str | None = Field(default=None, max_length=254, description="an e-mail address")
@@ -72,6 +87,20 @@ async def list_all_entries(
         limit=query.limit + 1,
     )
     return page_of(rows, query, entry_out, lambda row: row.id)
+
+
+@routes.get(
+    "/entries/{entry_id}",
+    RouteFacts(
+        concerned("any principal: what it did itself; admin and auditor: all"), Capability.READ
+    ),
+)
+async def show_one_entry(
+    call: ThisCall, entry_id: Annotated[int, Path(ge=1, lt=2**63, examples=[1])]
+) -> WholeEntryOut:
+    """Show one entry whole."""
+    found = await read_entry(call.ctx, call.actor, EntryId(entry_id))
+    return WholeEntryOut(**entry_out(found).model_dump(), canonical=found.canonical)
 
 
 def entry_out(entry: StoredEntry) -> EntryOut:
