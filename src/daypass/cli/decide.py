@@ -8,7 +8,7 @@ import typer
 
 from daypass.cli.client import Json
 from daypass.cli.connection import connect
-from daypass.cli.failure import usage
+from daypass.cli.failure import Failure, usage
 from daypass.cli.options import AsJson, GrantNumber, RequestNumber
 from daypass.cli.output import plural, say, say_next, show_json
 from daypass.cli.wording import read_duration, write_span
@@ -27,9 +27,15 @@ def approve(
     if duration:
         body["duration"] = write_span(read_duration(duration, "--for"))
     client = connect()
-    decided = client.post(
-        f"/requests/{number}/approve", body, so=f"request {number} is not approved by you"
-    )
+    try:
+        decided = client.post(
+            f"/requests/{number}/approve", body, so=f"request {number} is not approved by you"
+        )
+    except Failure as failure:
+        if failure.code == "already_approved":
+            failure.what = f"request {number} waits for no further vote of yours"
+            failure.next_steps = (*failure.next_steps, f"daypass show {number}")
+        raise
     if as_json:
         show_json(decided)
         return

@@ -6,6 +6,7 @@ from typing import Final
 
 from daypass.cli.client import Json
 from daypass.cli.exits import ExitCode
+from daypass.cli.follow import show_blocked
 from daypass.cli.output import plural, say, show_facts, show_table, state
 from daypass.cli.wording import say_duration, say_moment
 
@@ -19,7 +20,8 @@ _MOST_MASKED: Final = 12
 
 def what_if_exit(answer: Json) -> ExitCode:
     """Return the exit code of a decision that nobody acts on."""
-    return _EXITS[answer["decision"]["outcome"]]
+    found = _EXITS[answer["decision"]["outcome"]]
+    return ExitCode.WAITING if found is ExitCode.OK and answer["blocked"] else found
 
 
 def show_what_if(database: str, answer: Json, *, every_rule: bool = False) -> None:
@@ -38,6 +40,9 @@ def show_what_if(database: str, answer: Json, *, every_rule: bool = False) -> No
         _show_rules(answer["rules"])
     if decision["outcome"] != "denied":
         _show_seen(answer)
+        if answer["blocked"]:
+            say("Blocked: it would open nothing now, until an owner mends or accepts this.")
+            show_blocked(database, answer["blocked"])
 
 
 def _show_rules(rules: list[Json]) -> None:

@@ -96,23 +96,40 @@ def opened_text(filed: Json) -> str:
 def show_opened(client: Client, grant_id: int, *, rule: str | None = None) -> None:
     """Say what a grant opens, until when, and how to use it."""
     grant = client.get(f"/grants/{grant_id}")
+    if grant.get("blocked"):
+        say(grant_sentence(grant))
+        show_blocked(grant["database"], grant["blocked"])
+        raise typer.Exit(ExitCode.WAITING)
     because = f" Rule '{rule}' let you in without asking anybody." if rule else ""
     say(f"{grant_sentence(grant)}{because}")
     if grant["break_glass"]:
         say("Everybody concerned has been told; somebody else will review it.")
-    for blocked in grant.get("blocked") or ():
-        say(f"Blocked: {blocked['text']}")
     say_next(*next_commands(grant))
+
+
+def show_blocked(database: str, blocked: list[Json]) -> None:
+    """Say what keeps a grant from opening anything, and what an owner can do about it."""
+    for each in blocked:
+        say(f"Blocked now: {each['text']}")
+        mend = f"mend it ({each['mend']}) or " if each["mend"] else ""
+        say(f"  An owner of {database} can {mend}accept it:")
+        say(f"  daypass exposure accept {database} {shlex.quote(each['key'])} --reason …")
+    say_next(f"daypass doctor {database}")
 
 
 def grant_sentence(grant: Json) -> str:
     """Say in a sentence what a grant opens and until when."""
     starts, ends = moment_of(grant["starts_at"]), moment_of(grant["deadline"])
     later = f"from {say_moment(grant['starts_at'])} " if starts > now() else ""
-    return (
-        f"Grant {grant['id']} opens {grant['database']} {later}until "
-        f"{say_moment(grant['deadline'])} ({say_span(ends - max(starts, now()))})."
+    lasting = (
+        f"{later}until {say_moment(grant['deadline'])} ({say_span(ends - max(starts, now()))})"
     )
+    if grant.get("blocked"):
+        return (
+            f"Grant {grant['id']} is given {lasting}, but nothing of {grant['database']} opens "
+            "while it is blocked."
+        )
+    return f"Grant {grant['id']} opens {grant['database']} {lasting}."
 
 
 def next_commands(grant: Json) -> list[str]:

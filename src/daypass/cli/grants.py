@@ -8,7 +8,7 @@ import typer
 
 from daypass.cli.client import Json
 from daypass.cli.connection import connect
-from daypass.cli.follow import grant_sentence, next_commands
+from daypass.cli.follow import grant_sentence, next_commands, show_blocked
 from daypass.cli.options import AsJson, GrantNumber, Limit
 from daypass.cli.output import plural, say, say_next, show_facts, show_json, show_table, state
 from daypass.cli.requests import asked_facts, asks_for
@@ -107,17 +107,15 @@ def show_grant(number: GrantNumber, as_json: AsJson = False) -> None:
         ]
     )
     _show_scope(grant)
-    if grant["state"] == "active":
+    if grant["state"] == "active" and not grant["blocked"]:
         say_next(*next_commands(grant), f"daypass release {number}")
     elif grant["state"] == "revoked":
         say_next(f"daypass receipt {number}")
 
 
 def _show_scope(grant: Json) -> None:
-    for each in grant["blocked"]:
-        say(f"Blocked by {each['key']}: {each['text']}")
-        if each["mend"]:
-            say(f"  {each['mend']}")
+    if grant["blocked"]:
+        show_blocked(grant["database"], grant["blocked"])
     for each in grant["left_out"]:
         say(f"Left out: {each['name']}: {each['reason']}")
     relations = (grant["scope"] or {}).get("relations") or []

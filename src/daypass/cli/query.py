@@ -86,7 +86,7 @@ def _write_csv(answer: Json) -> None:
     writer.writerow([column["name"] for column in answer["columns"]])
     writer.writerows(answer["rows"])
     if answer["truncated"]:
-        note(_cut(answer))
+        note(cut_text(answer))
 
 
 def _show(client: Client, answer: Json) -> None:
@@ -102,7 +102,7 @@ def _show(client: Client, answer: Json) -> None:
     affected = f", {plural(count, 'row')}" if not columns and count > 0 else ""
     say(f"{done}{affected} in {took}, under grant {answer['grant_id']}")
     if answer["truncated"]:
-        note(_cut(answer))
+        note(cut_text(answer))
     if masked:
         _show_legend(client, answer)
 
@@ -192,11 +192,20 @@ def _show_legend(client: Client, answer: Json) -> None:
         note(f"{MASKED} {', '.join(names)}: {how}")
 
 
-def _cut(answer: Json) -> str:
-    return (
-        f"only the first {plural(len(answer['rows']), 'row')} are shown; --max-rows shows more, "
-        "unless the grant's rule limits them"
-    )
+def cut_text(answer: Json) -> str:
+    """Say how much of a result is shown, and what shows more of it."""
+    shown = len(answer["rows"])
+    few = "no row is" if shown == 0 else "only the first row is"
+    text = few if shown < 2 else f"only the first {shown} rows are"
+    match answer["cut_by"]:
+        case "size":
+            return f"{text} shown: the next one would make it too large; select less of each row"
+        case "rule_rows":
+            return f"{text} shown: the grant's rule allows no more"
+        case "most_rows":
+            return f"{text} shown: a query shows no more; connect through the gateway for all"
+        case _:
+            return f"{text} shown; --max-rows shows more"
 
 
 def _server_error(answer: Json, statement: str) -> Failure:

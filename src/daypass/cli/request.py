@@ -14,7 +14,13 @@ from daypass.cli.connection import connect
 from daypass.cli.decision import show_what_if, what_if_exit
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
-from daypass.cli.follow import opened_text, show_opened, show_waiting, wait_for_decision
+from daypass.cli.follow import (
+    opened_text,
+    show_blocked,
+    show_opened,
+    show_waiting,
+    wait_for_decision,
+)
 from daypass.cli.options import AsJson, DatabaseName
 from daypass.cli.output import note, plural, say, say_next, show_json
 from daypass.cli.wording import read_duration
@@ -47,7 +53,7 @@ def request(
     """Ask for access to a database: policy decides at once, or says whose yes it takes.
 
     Ends with 0 when it is open (or will be at --start), 3 when it is denied, 4 while others have to
-    decide.
+    decide, or to mend what blocks it.
     """
     body = ask.ask_body(
         database,
@@ -101,7 +107,9 @@ def request(
     else:
         say(opened_text(filed))
         say_next(f"daypass show {filed['request_id']} --wait 10m")
-    if filed.get("grant_id") is None:
+        if filed["blocked"]:
+            show_blocked(database, filed["blocked"])
+    if filed.get("grant_id") is None or filed["blocked"]:
         raise typer.Exit(ExitCode.WAITING)
 
 

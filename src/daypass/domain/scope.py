@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from daypass.domain.catalog import ColumnName, RelationName
@@ -31,6 +32,20 @@ class AskedScope:
     native_role: str | None = None
 
 
+def _shown(value: LiteralValue) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case tuple():
+            return f"({', '.join(_shown(each) for each in value)})"
+        case _:
+            return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class RowFilter:
     """A predicate over the relation's columns.
@@ -42,6 +57,16 @@ class RowFilter:
     text: str
     values: tuple[LiteralValue, ...] = ()
     rule: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return the predicate with its values in it, for people to read: nothing runs it."""
+
+        def value(found: re.Match[str]) -> str:
+            index = int(found[1])
+            return _shown(self.values[index - 1]) if 1 <= index <= len(self.values) else found[0]
+
+        return re.sub(r"\{(\d+)\}", value, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +122,17 @@ class Scope:
     def relation(self, name: RelationName) -> ScopedRelation | None:
         """Return the scoped relation of that name, if the scope has it."""
         return next((r for r in self.relations if r.name == name), None)
+
+    def only(self, given: Mapping[RelationName, frozenset[StatementClass]]) -> Scope:
+        """Return what of it a database gives: what is left out is not opened."""
+        return replace(
+            self,
+            relations=tuple(
+                replace(each, classes=each.classes & given[each.name])
+                for each in self.relations
+                if each.name in given
+            ),
+        )
 
     def masked_columns(self) -> tuple[ColumnName, ...]:
         """List the masked columns."""

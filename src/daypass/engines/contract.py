@@ -58,6 +58,14 @@ class Plan(Protocol):
         """Return exposures that deny every session under this plan until mended or accepted."""
 
     @property
+    def given(self) -> Mapping[RelationName, frozenset[StatementClass]]:
+        """Return the relations that sessions get, with what they may do with each."""
+
+    @property
+    def opens_nothing(self) -> bool:
+        """Say whether all that the scope asked for is left out: a session could do nothing."""
+
+    @property
     def timed_by_gateway(self) -> frozenset[StatementClass]:
         """Return the classes that end by termination alone."""
 

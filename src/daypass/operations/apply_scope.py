@@ -35,7 +35,7 @@ async def note_scope(ctx: Context, grant_id: GrantId, found: GrantPlan) -> None:
             tx,
             found.facts.id,
             found.plan.scope_hash,
-            found.scope,
+            found.scope.only(found.plan.given),
             found.plan.left_out,
             found.plan.blocked,
         )
@@ -101,7 +101,7 @@ async def ensure_applied(ctx: Context, found: GrantPlan) -> None:
                 tx,
                 database_id,
                 plan.scope_hash,
-                found.scope,
+                found.scope.only(plan.given),
                 plan.left_out,
                 plan.blocked,
             )

@@ -59,7 +59,7 @@ async def find_candidates(
 def _breadth(candidate: Candidate) -> tuple[bool, bool, int, int, int, int]:
     scope = candidate.found.scope
     return (
-        bool(candidate.found.plan.blocked),
+        bool(candidate.found.plan.blocked) or candidate.found.plan.opens_nothing,
         scope.native_role is not None,
         len(scope.relations),
         len(scope.classes),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from daypass.domain.decision import Decision
+from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Invalid
 from daypass.domain.ids import DatabaseId
 from daypass.domain.principal import Principal
-from daypass.domain.scope import AskedScope, Scope
+from daypass.domain.scope import AskedScope, LeftOut, Scope
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import Plan
 from daypass.operations.context import Context
@@ -21,6 +23,9 @@ from daypass.policy.facts import RequestFacts
 from daypass.policy.profiles import expand_profile
 from daypass.policy.scope import Resolution, pin_unmask
 from daypass.store.database import Tx
+
+_MOST_SAID: Final = 5
+"""Of what is left out, in one sentence: a whole database may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +107,45 @@ async def consider(
         asked=_pinned(asked, resolution),
         duration=duration,
         request=request,
-        scope=resolution.scope,
+        scope=resolution.scope.only(found.plan.given),
         plan=found.plan,
-        decision=decide(policy.policy, request, now),
+        decision=_possible(decide(policy.policy, request, now), found.plan, facts.path),
     )
+
+
+def _possible(decision: Decision, plan: Plan, path: str) -> Decision:
+    """Deny what policy would give and the database cannot: a grant that opens nothing helps nobody.
+
+    A plan that is only blocked may be mended while the grant lasts; what remains of it is opened.
+    """
+    if decision.outcome is Outcome.DENIED or not plan.opens_nothing:
+        return decision
+    reasons = tuple(Reason("left_out", left_out_text(each)) for each in plan.left_out[:_MOST_SAID])
+    if len(plan.left_out) > _MOST_SAID:
+        more = len(plan.left_out) - _MOST_SAID
+        reasons += (Reason("left_out", f"… and {more} more are left out"),)
+    return Decision(
+        Outcome.DENIED,
+        (Reason("opens_nothing", "it would open nothing of what is asked for"), *reasons),
+        decision.rule,
+        (),
+        left_out_mend(plan.left_out, path),
+    )
+
+
+def left_out_text(left_out: LeftOut) -> str:
+    """Say of one relation or other object that it is left out, and why."""
+    return f"{left_out.name} is left out: {left_out.reason}"
+
+
+def left_out_mend(left_out: Sequence[LeftOut], path: str) -> str:
+    """Say what can be done about what is left out of a database, and by whom."""
+    mends = list(dict.fromkeys(each.mend for each in left_out[:_MOST_SAID] if each.mend))
+    own = [each for each in mends if each.startswith("ask for ")]
+    owners = "; ".join(each for each in mends if each not in own)
+    if owners or not own:
+        own.append(f"for an owner of {path}: {owners}" if owners else f"ask an owner of {path}")
+    return ", or ".join(own)
 
 
 def _expanded(policy: PolicyInForce, ask: Ask) -> tuple[AskedScope, timedelta]:

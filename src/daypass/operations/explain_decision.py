@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daypass.domain.errors import NotFound
@@ -60,4 +60,7 @@ async def explain_decision(
             if database_id is None:
                 raise NotFound(f"there is no database {ask.database}", code="no_database")
             considered = await consider(ctx, tx, policy, principal, database_id, ask, moment)
-        return WhatIf(considered, explain(policy.policy, considered.request, moment), moment)
+        explanation = explain(policy.policy, considered.request, moment)
+        # What policy would give and the database cannot is denied all the same.
+        explanation = replace(explanation, decision=considered.decision)
+        return WhatIf(considered, explanation, moment)

@@ -133,12 +133,23 @@ async def _make(
         "grant.made",
         {request.requester_id},
         subject=f"You may use {request.database}",
-        text=f"Grant {grant_id} opens {request.database} {when}until {utc_text(deadline)}.",
+        text=f"Grant {grant_id} opens {request.database} {when}until {utc_text(deadline)}."
+        + _blocked_text(considered),
         facts={"grant": grant_id, "request": request.id, "database": request.database},
     )
     if request.break_glass:
         await _tell_of_break_glass(tx, request, rule, grant_id)
     return grant_id
+
+
+def _blocked_text(considered: Considered) -> str:
+    blocked = considered.plan.blocked
+    if not blocked:
+        return ""
+    return (
+        " It is blocked now, and nothing opens until an owner of the database mends or accepts: "
+        + ("; ".join(each.text for each in blocked) + ".")
+    )
 
 
 async def _note_plan(tx: Tx, considered: Considered) -> tuple[bool, bool]:

@@ -10,6 +10,7 @@ from daypass.audit.entry import Entry, EntryKind, utc_text
 from daypass.domain.decision import Decision, Outcome
 from daypass.domain.duration import format_duration
 from daypass.domain.errors import Conflict, Denied, Invalid, NotFound
+from daypass.domain.exposure import Exposure
 from daypass.domain.ids import DatabaseId, GrantId, RequestId
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.scope import AskedScope, LeftOut
@@ -38,7 +39,8 @@ _AHEAD = timedelta(days=366)
 class Filed:
     """A filed request: with a grant when policy allowed it by itself.
 
-    `left_out` is what the scope asked for and will not get, `masked` names the masked columns.
+    `left_out` is what the scope asked for and will not get, `masked` names the masked columns;
+    nothing opens while there is anything in `blocked`.
     """
 
     request_id: RequestId
@@ -46,6 +48,7 @@ class Filed:
     grant_id: GrantId | None
     left_out: tuple[LeftOut, ...]
     masked: tuple[str, ...]
+    blocked: tuple[Exposure, ...]
 
 
 _MOST_PENDING: Final = 30
@@ -236,4 +239,5 @@ async def _file(
         grant_id=grant_id,
         left_out=considered.plan.left_out,
         masked=tuple(str(column) for column in considered.scope.masked_columns()),
+        blocked=considered.plan.blocked,
     )

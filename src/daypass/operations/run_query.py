@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from daypass.audit.entry import Entry, Json
+from daypass.domain.catalog import RelationName
 from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unavailable
 from daypass.domain.ids import GrantId, SessionId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
+from daypass.domain.scope import AskedScope, LeftOut
+from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import (
     PreparedText,
     StatementFacts,
@@ -20,10 +24,13 @@ from daypass.engines.contract import (
 )
 from daypass.engines.relay_contract import Parameters
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
+from daypass.operations.consider import left_out_mend, left_out_text
 from daypass.operations.context import Context
 from daypass.operations.end_grants import LIVE, has_ended
 from daypass.operations.open_session import WORK_DONE, Use, opened
 from daypass.operations.open_target import engine_of
+from daypass.operations.plan_grant import compile_scope
+from daypass.operations.policy_in_force import look_at_policy
 from daypass.operations.statement_entries import (
     PARAMETER_HASHES,
     Recording,
@@ -34,6 +41,8 @@ from daypass.operations.statement_entries import (
     statement_reference,
     statement_text,
 )
+from daypass.policy.facts import class_names
+from daypass.policy.globs import exact_glob
 from daypass.store import entries, grants, sessions
 from daypass.store.grants import GrantRow
 
@@ -46,14 +55,27 @@ _SHORT_TEXT = 4096
 """Longer ones are read in a thread: they can take seconds, in which nobody would be served."""
 
 
+class CutBy(StrEnum):
+    """What keeps the rest of a result from being shown."""
+
+    ASKED = "asked"
+    RULE_ROWS = "rule_rows"
+    MOST_ROWS = "most_rows"
+    SIZE = "size"
+
+
 @dataclass(frozen=True, slots=True)
 class QueryOutcome:
-    """A result with the grant and session it ran under; `masked` names masked result columns."""
+    """A result with the grant and session it ran under; `masked` names masked result columns.
+
+    `cut_by` says why rows of it are missing, if any are.
+    """
 
     result: StatementResult
     grant_id: GrantId
     session_id: SessionId
     masked: tuple[str, ...]
+    cut_by: CutBy | None = None
 
 
 async def run_query(
@@ -85,9 +107,12 @@ async def run_query(
         candidate, prepared = await asyncio.to_thread(_choose, ctx, candidates, text)
     content = _content(ctx, text, parameters, prepared.statements)
     if prepared.verdict is Verdict.DENY:
-        denied = _denied(database, prepared)
+        never = await _never_given(
+            ctx, actor, candidate, prepared.missing, prepared.missing_classes
+        )
+        denied = _denied(database, candidate, prepared, never)
         await _record_denied(
-            ctx, actor, candidate.grant, content, denied.detail_code, prepared.reason
+            ctx, actor, candidate.grant, content, denied.detail_code, denied.message
         )
         raise denied
     try:
@@ -104,10 +129,26 @@ async def run_query(
         result = await _run(permit, candidate.grant, use, prepared.text, parameters, max_rows)
     if result.lost:
         raise await _why_lost(ctx, permit, database)
-    result = _helped(database, candidate, prepared, result)
+    result = await _helped(ctx, actor, database, candidate, prepared, result)
     return QueryOutcome(
-        result, permit.grant_id, permit.session_id, _masked_names(candidate, prepared, result)
+        result,
+        permit.grant_id,
+        permit.session_id,
+        _masked_names(candidate, prepared, result),
+        _cut_by(result, candidate.grant, max_rows),
     )
+
+
+def _cut_by(result: StatementResult, grant: GrantRow, max_rows: int) -> CutBy | None:
+    if not result.truncated:
+        return None
+    rule = grant.limits.get("rows") or _MAX_ROWS
+    shown = len(result.rows)
+    if shown < min(max(0, max_rows), _MAX_ROWS, rule):
+        return CutBy.SIZE
+    if shown == rule < _MAX_ROWS:
+        return CutBy.RULE_ROWS
+    return CutBy.MOST_ROWS if shown == _MAX_ROWS else CutBy.ASKED
 
 
 def _check_texts(text: str, parameters: Sequence[str | None]) -> None:
@@ -195,22 +236,34 @@ async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error
 def _choose(
     ctx: Context, candidates: Sequence[Candidate], text: str
 ) -> tuple[Candidate, PreparedText]:
-    """Return the most specific candidate that has all the text names, else the best there is."""
-    denied: tuple[Candidate, PreparedText] | None = None
+    """Return the most specific candidate that has all the text names, else what lacks least."""
+    denied: list[tuple[Candidate, PreparedText]] = []
     allowed: tuple[Candidate, PreparedText] | None = None
     for candidate in candidates:
         prepared = engine_of(ctx, candidate.found.facts.engine).prepare(text, candidate.found.plan)
         if prepared.verdict is Verdict.DENY:
-            denied = denied or (candidate, prepared)
+            denied.append((candidate, prepared))
         elif not _strange(candidate, prepared):
             return candidate, prepared
         else:
             # The server looks up what has no schema; another grant may have it.
             allowed = allowed or (candidate, prepared)
-    found = allowed or denied
-    if found is None:
+    if allowed is not None:
+        return allowed
+    if not denied:
         raise RuntimeError("no candidate was given")
-    return found
+    return min(denied, key=_lack)
+
+
+def _lack(denied: tuple[Candidate, PreparedText]) -> tuple[bool, int, int]:
+    """Count what a candidate lacks for a text; what nothing more could allow comes last."""
+    candidate, prepared = denied
+    plan = candidate.found.plan
+    return (
+        bool(plan.blocked),
+        len([name for name in prepared.missing if name not in plan.given]),
+        len(prepared.missing_classes),
+    )
 
 
 def _strange(candidate: Candidate, prepared: PreparedText) -> frozenset[str]:
@@ -218,13 +271,18 @@ def _strange(candidate: Candidate, prepared: PreparedText) -> frozenset[str]:
     scope = candidate.found.scope
     if scope.native_role is not None:
         return frozenset()
-    known = {each.name.name for each in scope.relations}
+    known = {name.name for name in candidate.found.plan.given}
     named = {n for each in prepared.statements for n in each.read | each.written}
     return frozenset(name.name for name in named if not name.schema) - known
 
 
-def _helped(
-    database: str, candidate: Candidate, prepared: PreparedText, result: StatementResult
+async def _helped(
+    ctx: Context,
+    actor: Actor,
+    database: str,
+    candidate: Candidate,
+    prepared: PreparedText,
+    result: StatementResult,
 ) -> StatementResult:
     """Say where a relation is that the server did not find, if the grant only lacks it."""
     strange = _strange(candidate, prepared) if result.error and not result.hint else frozenset()
@@ -233,6 +291,10 @@ def _helped(
     ]
     if not meant:
         return result
+    never = await _never_given(ctx, actor, candidate, meant, frozenset())
+    if never:
+        why = "; ".join(left_out_text(each) for each in never)
+        return replace(result, hint=f"{why}; {left_out_mend(never, database)}")
     options = "".join(f" --relation {name}" for name in sorted(meant))
     return replace(
         result,
@@ -273,17 +335,67 @@ async def _record_denied(
         )
 
 
-def _denied(database: str, prepared: PreparedText) -> Denied:
+async def _never_given(
+    ctx: Context,
+    actor: Actor,
+    candidate: Candidate,
+    names: Sequence[RelationName],
+    classes: frozenset[StatementClass],
+) -> tuple[LeftOut, ...]:
+    """List what asking would leave out of these, so that nobody is told to ask for it."""
+    wanted = [name for name in names if _is_known(candidate, name)]
+    if not wanted:
+        return ()
+    asked = AskedScope(
+        classes or frozenset({StatementClass.SELECT}),
+        tuple(exact_glob((name.schema, name.name)) for name in wanted),
+    )
+    async with ctx.store.connection() as connection:
+        policy = await look_at_policy(connection)
+    _, plan = await compile_scope(ctx, policy, candidate.found.facts, actor.principal, asked)
+    lost = {str(name) for name in wanted if not asked.classes <= plan.given.get(name, frozenset())}
+    return tuple(
+        each
+        for each in plan.left_out
+        if any(each.name == name or each.name.startswith(f"{name}: ") for name in lost)
+    )
+
+
+def _is_known(candidate: Candidate, name: RelationName) -> bool:
+    return candidate.found.facts.catalog.relation(name) is not None
+
+
+def _denied(
+    database: str, candidate: Candidate, prepared: PreparedText, never: Sequence[LeftOut]
+) -> Denied:
+    code = prepared.code or "statement_denied"
+    reasons = [Reason(code, _what_lacks(candidate, prepared))]
+    reasons += [Reason("left_out", left_out_text(each)) for each in never]
     options = "".join(f" --class {c.value}" for c in sorted(prepared.missing_classes))
     options += "".join(f" --relation {name}" for name in prepared.missing)
-    ask = f'daypass request {database}{options} --reason "…"' if options else ""
-    return Denied(
-        Decision(
-            Outcome.DENIED,
-            (Reason(prepared.code or "statement_denied", prepared.reason),),
-            next_step=f"ask for it: {ask}" if ask else "",
-        ),
-        code=prepared.code or "statement_denied",
+    if never:
+        next_step = left_out_mend(never, database)
+    elif options:
+        next_step = f'ask for it: daypass request {database}{options} --reason "…"'
+    else:
+        next_step = ""
+    return Denied(Decision(Outcome.DENIED, tuple(reasons), next_step=next_step), code=code)
+
+
+def _what_lacks(candidate: Candidate, prepared: PreparedText) -> str:
+    """Say what the grant that comes nearest to a text does not have for it."""
+    grant, given = candidate.grant.id, candidate.found.plan.given
+    named = [name for name in prepared.missing if _is_known(candidate, name)]
+    if len(named) < len(prepared.missing) or not (named or prepared.missing_classes):
+        return prepared.reason
+    lacking = [str(name) for name in named if name not in given]
+    if lacking:
+        return f"grant {grant} does not have {', '.join(lacking)}"
+    has = given[named[0]] if named else candidate.found.scope.classes
+    on = f" on {', '.join(map(str, named))}" if named else ""
+    return (
+        f"grant {grant} lets you {' and '.join(class_names(has))}{on}, "
+        f"not {' and '.join(class_names(prepared.missing_classes))}"
     )
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from daypass.domain.errors import NotFound
+from daypass.domain.errors import Invalid, NotFound, Unavailable
 from daypass.domain.ids import GrantId
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.domain.states import GrantState
 from daypass.operations.context import Context, require_capability
 from daypass.operations.grant_rights import may_look, no_such
+from daypass.operations.plan_grant import plan_grant
 from daypass.operations.review_break_glass import may_review
 from daypass.store import grants, plans, receipts, sessions
+from daypass.store.codec import exposures_to_json, left_out_to_json, scope_to_json
 from daypass.store.database import Tx, now
 from daypass.store.databases import find_database
 from daypass.store.grants import GrantRow
-from daypass.store.plans import PlanRow
 from daypass.store.receipts import ReceiptRow
 from daypass.store.sessions import SessionRow
 
@@ -37,11 +39,20 @@ class GrantFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPlan:
+    """What a grant opens, what is left out of it, and what blocks it, for people to read."""
+
+    scope: dict[str, Any]
+    left_out: list[dict[str, str]]
+    blocked: list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class ShownGrant:
-    """A grant, what it came to on its database, and how long it still has (seconds)."""
+    """A grant, what it comes to on its database, and how long it still has (seconds)."""
 
     grant: GrantRow
-    plan: PlanRow | None
+    plan: ShownPlan | None
     remaining_s: float
 
 
@@ -85,12 +96,31 @@ async def show_grant(ctx: Context, actor: Actor, grant_id: GrantId) -> ShownGran
     require_capability(actor, Capability.READ)
     async with ctx.store.transaction() as tx:
         grant = await _visible(tx, actor, grant_id)
-        plan = None
-        if grant.scope_hash is not None:
-            plan = await plans.get_plan(tx, grant.database_id, grant.scope_hash)
+        plan = await _plan_of(ctx, tx, grant)
         live = grant.state in (GrantState.SCHEDULED, GrantState.ACTIVE)
         remaining = (grant.deadline - await now(tx)).total_seconds() if live else 0.0
         return ShownGrant(grant, plan, max(0.0, remaining))
+
+
+async def _plan_of(ctx: Context, tx: Tx, grant: GrantRow) -> ShownPlan | None:
+    """Return what a live grant comes to now, and what one that is over came to, as far as kept.
+
+    Of a live one what is kept may be another grant's: equal scopes are one, whatever was left out.
+    """
+    if grant.state in (GrantState.SCHEDULED, GrantState.ACTIVE):
+        try:
+            found = await plan_grant(ctx, tx, grant)
+        except (Invalid, Unavailable):
+            return None
+        return ShownPlan(
+            scope_to_json(found.scope.only(found.plan.given)),
+            left_out_to_json(found.plan.left_out),
+            exposures_to_json(found.plan.blocked),
+        )
+    if grant.scope_hash is None:
+        return None
+    kept = await plans.get_plan(tx, grant.database_id, grant.scope_hash)
+    return ShownPlan(kept.scope, kept.left_out, kept.blocked) if kept is not None else None
 
 
 async def show_receipt(ctx: Context, actor: Actor, grant_id: GrantId) -> ReceiptRow:

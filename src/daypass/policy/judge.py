@@ -189,14 +189,10 @@ def _too_long(rule: AccessRule, facts: RequestFacts) -> tuple[str, str]:
     if not left:
         return (
             NO_MORE_TIME,
-            f"{named} allows a grant {most} from its start, and this one has them already: it "
-            "cannot be extended",
+            f"{named} allows a grant {most} in all, which this one has: it cannot be extended",
         )
-    return (
-        "too_long",
-        f"{named} allows at most {format_duration(left)} more ({most} from the grant's start), "
-        f"not {format_duration(wanted)}",
-    )
+    allowed = f"at most {format_duration(left)} more ({most} from the grant's start)"
+    return "too_long", f"{named} allows {allowed}, not {format_duration(wanted)}"
 
 
 def _role_glob(glob: str) -> str:

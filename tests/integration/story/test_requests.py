@@ -21,8 +21,10 @@ from daypass.operations.explain_decision import explain_decision
 from daypass.operations.issue_credential import issue_credential
 from daypass.operations.request_access import Filed, request_access
 from daypass.operations.run_query import run_query
+from daypass.operations.show_grants import show_grant
 from daypass.operations.show_requests import RequestFilter, list_requests, show_request
 from daypass.operations.withdraw_request import withdraw_request
+from daypass.store.codec import exposures_to_json
 from tests.people import person
 from tests.story import (
     MINUTE,
@@ -184,6 +186,49 @@ async def test_wrong_asks_say_what_is_wrong_and_what_to_do(here: World) -> None:
     )
     assert code == "wider_than_profile"
     assert await here.rows("select count(*) from request") == [(0,)]
+
+
+@pytest.mark.one_major
+async def test_a_grant_that_would_open_nothing_is_denied_with_the_reason(here: World) -> None:
+    useless = to("prod/shop", asked=AskedScope(READ, ("sales.open_orders",)))
+    error = await refused(here, "ada", useless)
+    assert isinstance(error, Denied)
+    assert [each.code for each in error.decision.reasons] == ["opens_nothing", "left_out"]
+    assert "sales.open_orders is left out: " in error.message
+    assert error.next_step == "ask for the relations it is made of"
+    assert await here.rows("select count(*) from request") == [(0,)]
+    (entry,) = await log(here, EntryKind.ACCESS_DENIED)
+    assert entry.rule == "on-call reads production by itself"
+    found = await explain_decision(here.ctx, await here.actor("ada"), useless)
+    assert found.explanation.decision == error.decision
+    # With anything beside it, the rest opens, and what does not is said.
+    ada = await here.actor("ada")
+    both = AskedScope(READ, ("sales.open_orders", "sales.orders"))
+    filed = await request_access(here.ctx, ada, to("prod/shop", asked=both))
+    alike = await here.grant("ada", "sales.orders")
+    assert filed.grant_id is not None
+    assert [each.name for each in filed.left_out] == ["sales.open_orders"]
+    for grant_id, left_out in ((filed.grant_id, ["sales.open_orders"]), (alike, [])):
+        plan = (await show_grant(here.ctx, ada, grant_id)).plan
+        assert plan is not None
+        assert [each["name"] for each in plan.scope["relations"]] == ["sales.orders"]
+        assert [each["name"] for each in plan.left_out] == left_out
+
+
+@pytest.mark.one_major
+async def test_what_blocks_a_grant_is_said_when_it_is_asked_for(here: World) -> None:
+    ben = await here.actor("ben")
+    ask = to("prod/metrics", asked=AskedScope(READ, ("*.*",)))
+    found = await explain_decision(here.ctx, ben, ask)
+    filed = await request_access(here.ctx, ben, ask)
+    assert filed.grant_id is not None
+    plan = (await show_grant(here.ctx, ben, filed.grant_id)).plan
+    assert plan is not None
+    for blocked in (found.considered.plan.blocked, filed.blocked):
+        assert "public_grant:public.page_views" in [each.key for each in blocked]
+    assert plan.blocked == exposures_to_json(filed.blocked)
+    ((_, message),) = [each for each in await told(here, "grant.made") if each[0]]
+    assert "It is blocked now" in str(message)
 
 
 @pytest.mark.one_major

@@ -20,7 +20,7 @@ from daypass.operations.close_sessions import close_session
 from daypass.operations.open_target import engine_of
 from daypass.operations.reconcile_instance import reconcile_instance
 from daypass.operations.revoke_grant import revoke_grant
-from daypass.operations.run_query import run_query
+from daypass.operations.run_query import CutBy, run_query
 from daypass.store.entries import StoredEntry
 from tests.story import MINUTE, granted, log, policy_with, session_of, until
 from tests.world import World
@@ -125,6 +125,37 @@ async def test_a_denial_says_what_to_ask_for(here: World) -> None:
     with pytest.raises(Denied) as none:
         await query(here, "fay", "select 1")
     assert f"daypass request {SHOP}" in none.value.next_step
+
+
+@pytest.mark.one_major
+async def test_the_nearest_grant_says_what_it_lacks(here: World) -> None:
+    far = await here.grant("ada", "sales.products")
+    near = await here.grant("ada", "sales.orders", "sales.customers")
+    with pytest.raises(Denied) as writing:
+        await query(here, "ada", "delete from sales.orders")
+    assert writing.value.message == f"grant {near} lets you select on sales.orders, not delete"
+    assert "--class delete --relation sales.orders" in writing.value.next_step
+    (entry,) = await log(here, EntryKind.STATEMENT_DENIED)
+    assert entry.grant_id == near != far
+    with pytest.raises(Denied) as elsewhere:
+        await query(here, "ada", "select * from hr.employees")
+    assert elsewhere.value.message == f"grant {far} does not have hr.employees"
+
+
+@pytest.mark.one_major
+async def test_nobody_is_told_to_ask_for_what_is_left_out(here: World) -> None:
+    grant_id = await here.grant("ada", "sales.orders")
+    with pytest.raises(Denied) as denied:
+        await query(here, "ada", "select * from sales.open_orders")
+    assert f"grant {grant_id} does not have sales.open_orders" in denied.value.message
+    assert "sales.open_orders is left out: " in denied.value.message
+    assert "security_invoker" in denied.value.message
+    assert denied.value.next_step == "ask for the relations it is made of"
+    # Without a schema it is the server that does not find it.
+    other = await here.grant("ada", "billing.payments")
+    found = await query(here, "ada", "select * from open_orders", grant_id=other)
+    assert "sales.open_orders is left out: " in found.result.hint
+    assert "daypass request" not in found.result.hint
 
 
 # On record
@@ -248,11 +279,14 @@ async def test_a_rule_s_limits_hold(here: World) -> None:
     await granted(here, filed, "ben")
     many = await query(here, "agent-triage", "select id from orders order by id limit 50")
     assert (len(many.result.rows), many.result.truncated) == (3, True)
-    assert many.result.row_count == 50
+    assert (many.result.row_count, many.cut_by) == (50, CutBy.RULE_ROWS)
+    one = await query(here, "agent-triage", "select id from orders limit 5", max_rows=1)
+    assert (len(one.result.rows), one.cut_by) == (1, CutBy.ASKED)
     wide = await query(
         here, "agent-triage", "select repeat('x', 60), id from orders order by id limit 3"
     )
     assert (len(wide.result.rows), wide.result.truncated) == (1, True)
+    assert wide.cut_by is CutBy.SIZE
     slow = await query(here, "agent-triage", "select pg_sleep(20), count(*) from orders")
     assert slow.result.sqlstate == "57014"
     assert slow.result.duration_s < 5
@@ -265,7 +299,7 @@ async def test_a_huge_result_is_cut_without_holding_it(here: World) -> None:
     outcome = await query(here, "ada", text, max_rows=1_000_000)
     # Nobody is shown more than ten thousand rows, whatever they ask for.
     assert (len(outcome.result.rows), outcome.result.truncated) == (10_000, True)
-    assert outcome.result.row_count == 400_000
+    assert (outcome.result.row_count, outcome.cut_by) == (400_000, CutBy.MOST_ROWS)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 60_000, f"{grown_kib} KiB for a result of 80 MB"
     wide = await query(

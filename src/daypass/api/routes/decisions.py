@@ -11,6 +11,7 @@ from daypass.api.call import ThisCall
 from daypass.api.facts import RouteFacts, Routes, concerned
 from daypass.api.shapes import Body, Duration, Email, Moment, Out, Reason
 from daypass.domain.decision import Decision
+from daypass.domain.exposure import Exposure
 from daypass.domain.masks import mask_text
 from daypass.domain.principal import Capability
 from daypass.domain.scope import AskedScope, LeftOut
@@ -120,6 +121,14 @@ class ScopedRelationOut(Out):
     filters: list[str]
 
 
+class BlockedOut(Out):
+    """An exposure that keeps a grant from opening anything, and what its owner can do."""
+
+    key: str = Field(description="what an owner accepts it by")
+    text: str
+    mend: str
+
+
 class WhatIfOut(Out):
     """A decision that nobody acts on: how each rule came to it, and what would be seen."""
 
@@ -130,6 +139,9 @@ class WhatIfOut(Out):
     also_possible: list[str]
     relations: list[ScopedRelationOut]
     left_out: list[LeftOutOut]
+    blocked: list[BlockedOut] = Field(
+        description="exposures for which nothing opens until an owner mends or accepts them"
+    )
 
 
 def ask_of(body: AskBody) -> Ask:
@@ -164,6 +176,11 @@ def decision_out(decision: Decision) -> DecisionOut:
         steps=[str(step) for step in decision.steps],
         next_step=decision.next_step,
     )
+
+
+def blocked_out(blocked: tuple[Exposure, ...]) -> list[BlockedOut]:
+    """Write what blocks a grant as the API shows it."""
+    return [BlockedOut.model_validate(each) for each in blocked]
 
 
 def left_out_out(left_out: tuple[LeftOut, ...]) -> list[LeftOutOut]:
@@ -202,11 +219,12 @@ async def decide_what_if(call: ThisCall, body: WhatIfBody) -> WhatIfOut:
                     )
                     for column in relation.columns
                 ],
-                filters=[each.text for each in relation.filters],
+                filters=[each.shown for each in relation.filters],
             )
             for relation in considered.scope.relations
         ],
-        left_out=left_out_out(considered.plan.left_out + considered.scope.left_out),
+        left_out=left_out_out(considered.plan.left_out),
+        blocked=blocked_out(considered.plan.blocked),
     )
 
 

@@ -10,7 +10,7 @@ from daypass.api.shapes import Body, Out
 from daypass.audit.entry import EntryKind
 from daypass.domain.ids import GrantId
 from daypass.domain.principal import Capability
-from daypass.operations.run_query import run_query
+from daypass.operations.run_query import CutBy, run_query
 
 routes = Routes("query")
 
@@ -45,6 +45,7 @@ class QueryOut(Out):
     rows: list[list[str | None]]
     row_count: int
     truncated: bool
+    cut_by: CutBy | None = Field(description="why rows are missing, if any are")
     command: str
     notices: list[str]
     masked: list[str] = Field(description="result columns that are masked")
@@ -91,6 +92,7 @@ async def query_database(call: ThisCall, body: QueryBody) -> QueryOut:
         rows=[list(row) for row in result.rows],
         row_count=result.row_count,
         truncated=result.truncated,
+        cut_by=outcome.cut_by,
         command=result.command,
         notices=list(result.notices),
         masked=list(outcome.masked),

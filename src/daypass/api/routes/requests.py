@@ -13,9 +13,11 @@ from daypass.api.facts import RouteFacts, Routes, concerned
 from daypass.api.pages import Page, PageQuery, before_number, page_from
 from daypass.api.routes.decisions import (
     AskBody,
+    BlockedOut,
     DecisionOut,
     LeftOutOut,
     ask_of,
+    blocked_out,
     decision_out,
     left_out_out,
 )
@@ -58,6 +60,9 @@ class FiledOut(Out):
     decision: DecisionOut
     masked: list[str] = Field(description="columns that will be masked")
     left_out: list[LeftOutOut]
+    blocked: list[BlockedOut] = Field(
+        description="exposures for which nothing opens until an owner mends or accepts them"
+    )
 
 
 class RequestOut(Out):
@@ -299,6 +304,7 @@ def filed_out(filed: Filed) -> FiledOut:
         decision=decision_out(filed.decision),
         masked=list(filed.masked),
         left_out=left_out_out(filed.left_out),
+        blocked=blocked_out(filed.blocked),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from daypass.domain.catalog import Column, RelationKind, RelationName
 from daypass.domain.exposure import Exposure
@@ -12,6 +14,9 @@ from daypass.domain.scope import LeftOut, RowFilter
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.postgres import names
 from daypass.engines.postgres.statement_decision import SessionScope
+
+_OF_NO_RELATION: Final = frozenset({StatementClass.CALL, StatementClass.ADMIN})
+"""Classes that are of use without any relation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,20 @@ class PostgresPlan:
     def search_path(self) -> tuple[str, ...]:
         """Return what unqualified names of a session resolve to, in order."""
         return (*(view for _, view in self.view_schemas), *self.usable_schemas, "pg_temp")
+
+    @property
+    def given(self) -> Mapping[RelationName, frozenset[StatementClass]]:
+        """Return the relations that sessions get, with what they may do with each."""
+        return {each.name: each.classes | each.base_classes for each in self.relations}
+
+    @property
+    def opens_nothing(self) -> bool:
+        """Say whether all that the scope asked for is left out: a session could do nothing."""
+        if not self.left_out:
+            return False
+        if self.native_role is not None:
+            return self.native_role not in self.owners
+        return not (self.relations or self.classes & _OF_NO_RELATION)
 
     def relation(self, name: RelationName) -> PlannedRelation | None:
         """Return the relation of that name as the customer calls it, if the plan has it."""
