@@ -20,6 +20,8 @@ from daypass.cli.output import note, plural, say, say_next, show_json, show_tabl
 from daypass.cli.request import with_command
 from daypass.cli.wording import read_moment, say_moment
 
+_INVALID = "invalid_policy"
+
 app = group_of("Check, compare, test and apply policy; explain what it decides.")
 
 Files = Annotated[
@@ -31,7 +33,11 @@ Files = Annotated[
 @app.command()
 def check(files: Files, as_json: AsJson = False) -> None:
     """Check files against everything Daypass knows; nothing is applied."""
-    answer = connect().post("/policy/check", {"files": read_policy(files)})
+    client, body = connect(), {"files": read_policy(files)}
+    try:
+        answer = client.post("/policy/check", body)
+    except Failure as failure:
+        answer = {"ok": False, "findings": findings_of(failure)}
     if as_json:
         show_json(answer)
     else:
@@ -43,7 +49,11 @@ def check(files: Files, as_json: AsJson = False) -> None:
 @app.command()
 def diff(files: Files, as_json: AsJson = False) -> None:
     """Say what files would change against the policy in force."""
-    answer = connect().post("/policy/diff", {"files": read_policy(files)})
+    client, body = connect(), {"files": read_policy(files)}
+    try:
+        answer = client.post("/policy/diff", body)
+    except Failure as failure:
+        raise with_every_error(failure) from None
     if as_json:
         show_json(answer)
         return
@@ -58,7 +68,11 @@ def diff(files: Files, as_json: AsJson = False) -> None:
 @app.command("test")
 def run_cases(files: Files, as_json: AsJson = False) -> None:
     """Run the cases in the files against the policy in them."""
-    answer = connect().post("/policy/test", {"files": read_policy(files)})
+    client, body = connect(), {"files": read_policy(files)}
+    try:
+        answer = client.post("/policy/test", body)
+    except Failure as failure:
+        raise with_every_error(failure) from None
     if as_json:
         show_json(answer)
     else:
@@ -87,7 +101,10 @@ def apply(
     """Put files in force, all or nothing; live grants and requests follow."""
     client = connect()
     body: Json = {"files": read_policy(files), "note": note_text, "expected": expected}
-    answer = client.put("/policy", body, so="the policy in force stays")
+    try:
+        answer = client.put("/policy", body, so="the policy in force stays")
+    except Failure as failure:
+        raise with_every_error(failure) from None
     if as_json:
         show_json(answer)
         return
@@ -217,6 +234,31 @@ def explain(
     raise typer.Exit(what_if_exit(answer))
 
 
+def findings_of(failure: Failure) -> list[Json]:
+    """Return the places where files cannot be read as findings; raises any other failure again."""
+    problems = (failure.document or {}).get("problems") or []
+    if failure.code != _INVALID or not problems:
+        raise failure
+    return [
+        {"severity": "error", "code": _INVALID, "place": each["place"], "text": each["problem"]}
+        for each in problems
+    ]
+
+
+def with_every_error(failure: Failure) -> Failure:
+    """List every error of a policy alike; a policy with errors ends with 1 whoever looks at it."""
+    if failure.code != _INVALID:
+        return failure
+    errors = findings_of(failure) if (failure.document or {}).get("problems") else []
+    return Failure(
+        f"the policy has {plural(len(errors), 'error')}" if errors else failure.what,
+        why=[f"{each['place']}: {each['text']}" for each in errors] or failure.why,
+        next_steps=failure.next_steps,
+        exit_code=ExitCode.FAILED,
+        document=failure.document,
+    )
+
+
 def _show_findings(findings: list[Json]) -> None:
     for each in findings:
         say(f"{each['place']}: ", state(each["severity"]), f": {each['text']}")
@@ -234,5 +276,7 @@ def _show_applied(answer: Json) -> None:
         return
     again = answer["reconsidered"]
     also = f"; {plural(len(again), 'pending request')} decided anew" if again else ""
+    for each in answer["warnings"]:
+        say(f"{each['place']}: ", state(each["severity"]), f": {each['text']}")
     say(f"Version {answer['version']} is in force{also}. Live grants follow within seconds.")
     say_next("daypass policy history")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import structlog
 from procrastinate import App, BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
+from daypass.domain.errors import NotFound
 from daypass.domain.ids import DatabaseId, GrantId, ScopeHash, SessionId
 from daypass.operations.apply_grant import apply_grant
 from daypass.operations.apply_scope import collect_scope
@@ -44,6 +47,17 @@ _FOR_EVER = _Backoff(longest_s=60)
 _A_WHILE = _Backoff(longest_s=30, attempts=10)
 
 
+async def unless_gone(task: Task, number: int, work: Awaitable[object]) -> None:
+    """Do work for something that may have been removed since it was asked for: then none is left.
+
+    Accounts to close are no such work: they stay on targets until they are closed.
+    """
+    try:
+        await work
+    except NotFound as gone:
+        _log.info("task_needless", task=task.value, number=number, reason=gone.message)
+
+
 def register_tasks(app: App, ctx: Context) -> None:
     """Give the worker's app every task of `store.jobs.Task`."""
 
@@ -53,7 +67,7 @@ def register_tasks(app: App, ctx: Context) -> None:
 
     @app.task(name=Task.APPLY_GRANT.value, retry=_A_WHILE)
     async def _apply(grant_id: int) -> None:
-        await apply_grant(ctx, GrantId(grant_id))
+        await unless_gone(Task.APPLY_GRANT, grant_id, apply_grant(ctx, GrantId(grant_id)))
 
     @app.task(name=Task.MOVE_DEADLINE.value, retry=_FOR_EVER)
     async def _move(grant_id: int) -> None:
@@ -61,12 +75,20 @@ def register_tasks(app: App, ctx: Context) -> None:
 
     @app.task(name=Task.COLLECT_SCOPE.value, retry=_FOR_EVER)
     async def _collect(database_id: int, scope_hash: str) -> None:
-        await collect_scope(ctx, DatabaseId(database_id), ScopeHash(scope_hash))
+        await unless_gone(
+            Task.COLLECT_SCOPE,
+            database_id,
+            collect_scope(ctx, DatabaseId(database_id), ScopeHash(scope_hash)),
+        )
 
     @app.task(name=Task.RECOMPILE_GRANTS.value, retry=_FOR_EVER)
     async def _recompile(database_id: int) -> None:
-        await recompile_grants(ctx, DatabaseId(database_id))
+        await unless_gone(
+            Task.RECOMPILE_GRANTS, database_id, recompile_grants(ctx, DatabaseId(database_id))
+        )
 
     @app.task(name=Task.SYNC_CATALOG.value, retry=_A_WHILE)
     async def _sync(database_id: int) -> None:
-        await sync_catalog(ctx, None, DatabaseId(database_id))
+        await unless_gone(
+            Task.SYNC_CATALOG, database_id, sync_catalog(ctx, None, DatabaseId(database_id))
+        )

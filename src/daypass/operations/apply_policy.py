@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Conflict, NotFound
@@ -11,12 +11,13 @@ from daypass.domain.ids import PolicyVersion, RequestId
 from daypass.domain.principal import Actor, DaypassRole
 from daypass.domain.states import RequestState
 from daypass.operations.context import Context, require_role
+from daypass.operations.examine_policy import known_facts
 from daypass.operations.policy_in_force import policy_of
 from daypass.operations.reconsider import reconsider
-from daypass.policy.check import require_no_errors
+from daypass.policy.check import Finding, check_policy, require_no_errors
 from daypass.policy.load import hash_sources, load_policy
 from daypass.store import entries, policies, requests
-from daypass.store.database import Tx
+from daypass.store.database import Tx, now
 from daypass.store.jobs import Task, enqueue
 from daypass.store.principals import hold_principal
 from daypass.store.processes import Hint, tell
@@ -24,11 +25,15 @@ from daypass.store.processes import Hint, tell
 
 @dataclass(frozen=True, slots=True)
 class PolicyApplied:
-    """A policy in force; `reconsidered` are pending requests that now stand otherwise."""
+    """A policy in force; `reconsidered` are pending requests that now stand otherwise.
+
+    `warnings` are what its check has to say besides.
+    """
 
     version: PolicyVersion
     changed: bool
     reconsidered: tuple[RequestId, ...]
+    warnings: tuple[Finding, ...] = ()
 
 
 async def apply_policy(
@@ -46,9 +51,15 @@ async def apply_policy(
     """
     if actor is not None:
         require_role(actor, DaypassRole.ADMIN, DaypassRole.POLICY_EDITOR)
-    require_no_errors(load_policy(files))
+    policy = load_policy(files)
+    require_no_errors(policy)
     async with ctx.store.transaction() as tx:
-        return await _put_in_force(ctx, tx, actor, files, note=note, expected=expected)
+        applied = await _put_in_force(ctx, tx, actor, files, note=note, expected=expected)
+    if actor is None or not applied.changed:
+        return applied
+    # Held against all that is known, which takes longer than a lock of everybody's may last.
+    async with ctx.store.snapshot() as tx:
+        return replace(applied, warnings=check_policy(policy, await known_facts(tx), await now(tx)))
 
 
 async def roll_back_policy(

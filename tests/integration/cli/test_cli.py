@@ -76,6 +76,31 @@ def test_a_misspelt_relation_is_2_and_says_which_was_meant(terminal: Terminal) -
     assert "--relation sales.customers" in ended.err.splitlines()[-1]
 
 
+def test_what_would_open_nothing_is_3_and_never_hinted_at(terminal: Terminal) -> None:
+    useless = ("--as", "ada", *ONCALL[:2], "-t", "sales.open_orders", *ONCALL[-4:])
+    for more in ((), ("--dry-run",)):
+        ended = terminal.run(*useless, *more)
+        assert ended.exit_code == 3
+        text = ended.out + ended.err
+        assert "sales.open_orders is left out: " in text
+        assert "ask for the relations it is made of" in text
+
+
+def test_what_is_blocked_is_4_and_says_by_what(terminal: Terminal) -> None:
+    ask = ("--as", "ben", "request", "prod/metrics", "--direct", "-r", "a test")
+    dry = terminal.run(*ask, "--dry-run")
+    filed = terminal.run(*ask)
+    as_json = terminal.run(*ask, "--json")
+    assert [dry.exit_code, filed.exit_code, as_json.exit_code] == [4, 4, 4]
+    assert "public_grant:public.page_views" in [each["key"] for each in as_json.json["blocked"]]
+    for text in (dry.out, filed.out):
+        assert "Blocked now: public.page_views is granted to PUBLIC" in text
+        assert "daypass exposure accept prod/metrics public_grant:public.page_views" in text
+    assert "nothing of prod/metrics opens while it is blocked" in filed.out
+    assert "opens prod/metrics" not in filed.out
+    assert "daypass credential" not in filed.out
+
+
 def test_with_json_an_error_is_the_problem(terminal: Terminal) -> None:
     ended = terminal.run("--as", "ada", "request", "prod/shopp", "-r", "x", "--json")
     assert ended.exit_code == 3
@@ -95,7 +120,10 @@ def test_what_needs_approval_is_4_until_two_others_said_yes(terminal: Terminal) 
     waiting = terminal.run("--as", "dana", "requests", "--to-decide", "--json").json["items"]
     assert int(number) in [each["id"] for each in waiting]
     assert terminal.run("--as", "dana", "approve", number).exit_code == 0
-    assert terminal.run("--as", "dana", "approve", number).exit_code == 3
+    twice = terminal.run("--as", "dana", "approve", number)
+    assert twice.exit_code == 3
+    assert f"request {number} waits for no further vote of yours" in twice.err
+    assert "not approved by you" not in twice.err
     assert terminal.run("--as", "samira", "approve", number).exit_code == 0
     opened = terminal.run("--as", "ben", "show", number, "--wait", "5s")
     assert opened.exit_code == 0
@@ -208,8 +236,11 @@ def test_a_policy_with_errors_changes_nothing(terminal: Terminal, tmp_path: Path
     shown = terminal.run("--as", "samira", "policy", "show", "--json").json
     for name, text in shown["files"].items():
         (tmp_path / name).write_text(text.replace("requester.groups", "requester.grups", 1))
+    checked = terminal.run("--as", "samira", "policy", "check", str(tmp_path))
+    assert checked.exit_code == 1
+    assert "error: " in checked.out
     ended = terminal.run("--as", "samira", "policy", "apply", str(tmp_path))
-    assert ended.exit_code == 2
+    assert ended.exit_code == 1
     assert "policy.yaml:" in ended.err
     after = terminal.run("--as", "samira", "policy", "show", "--json").json
     assert after["version"] == shown["version"]

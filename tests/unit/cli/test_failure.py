@@ -7,6 +7,7 @@ import pytest
 from daypass.cli import connection, output
 from daypass.cli.exits import ExitCode, exit_of_status
 from daypass.cli.failure import Failure, failure_of_problem, show_failure
+from daypass.cli.policy import findings_of, with_every_error
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +126,21 @@ def test_what_is_copied_acts_as_whoever_it_was_shown_to(
     assert capsys.readouterr().err.splitlines()[-1] == f"→ {typed}"
     output.say_next(hint)
     assert capsys.readouterr().out == f"Next: {typed}\n"
+
+
+def test_every_error_of_a_policy_is_listed_alike_and_ends_with_1() -> None:
+    places = [("p.yaml:1:2", "no such name"), ("p.yaml:9:1", "a duration is missing")]
+    document = {
+        "code": "invalid_policy",
+        "detail": "the policy has problems: p.yaml:1:2: no such name (and 1 more)",
+        "problems": [{"place": place, "problem": text} for place, text in places],
+    }
+    failure = with_every_error(failure_of_problem(document, 422))
+    assert failure.exit_code is ExitCode.FAILED
+    assert failure.why == tuple(f"{place}: {text}" for place, text in places)
+    found = findings_of(failure_of_problem(document, 422))
+    assert [(each["place"], each["text"]) for each in found] == places
+    denied = failure_of_problem({"code": "daypass_role", "detail": "no"}, 403)
+    assert with_every_error(denied) is denied
+    with pytest.raises(Failure):
+        findings_of(denied)

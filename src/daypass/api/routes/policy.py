@@ -25,6 +25,7 @@ from daypass.operations.examine_policy import (
     run_policy_cases,
     show_policy,
 )
+from daypass.policy.check import Finding
 from daypass.store.policies import PolicyRow
 
 routes = Routes("policy")
@@ -127,11 +128,15 @@ class TestedOut(Out):
 
 
 class AppliedOut(Out):
-    """A policy in force; `reconsidered` are pending requests that now stand otherwise."""
+    """A policy in force; `reconsidered` are pending requests that now stand otherwise.
+
+    `warnings` are what its check has to say besides.
+    """
 
     version: int
     changed: bool
     reconsidered: list[int]
+    warnings: list[FindingOut]
 
 
 @routes.get("/policy", _READ)
@@ -168,15 +173,13 @@ async def check_policy(call: ThisCall, body: FilesBody) -> CheckedOut:
     found = await check_policy_files(call.ctx, call.actor, body.files)
     return CheckedOut(
         ok=all(each.severity != "error" for each in found),
-        findings=[
-            FindingOut(
-                severity=each.severity.value,
-                code=each.code,
-                place=str(each.place),
-                text=each.text,
-            )
-            for each in found
-        ],
+        findings=[_finding(each) for each in found],
+    )
+
+
+def _finding(found: Finding) -> FindingOut:
+    return FindingOut(
+        severity=found.severity.value, code=found.code, place=str(found.place), text=found.text
     )
 
 
@@ -257,6 +260,7 @@ def _applied(call: ThisCall, applied: PolicyApplied) -> AppliedOut:
         version=applied.version,
         changed=applied.changed,
         reconsidered=list(applied.reconsidered),
+        warnings=[_finding(each) for each in applied.warnings],
     )
 
 
