@@ -75,7 +75,7 @@ def scope_to_json(scope: Scope) -> dict[str, Any]:
                     }
                     for column in relation.columns
                 ],
-                "filters": [{"text": f.text, "rule": f.rule} for f in relation.filters],
+                "filters": [{"text": f.shown, "rule": f.rule} for f in relation.filters],
             }
             for relation in scope.relations
         ],

@@ -583,3 +583,9 @@ def test_nothing_is_clear_that_comes_from_something_hidden(
 @given(st.permutations([CUSTOMERS, CONTACTS, MIX, LATER]))
 def test_the_order_of_the_catalog_makes_no_difference(relations: list[Relation]) -> None:
     assert scope_of(on=catalog(*relations)) == scope_of()
+
+
+def test_a_filter_is_shown_with_its_values() -> None:
+    found = RowFilter("region = {1} and id in {2} and {3}", ("O'Hara", (1, 2), True))
+    assert found.shown == "region = 'O''Hara' and id in (1, 2) and true"
+    assert RowFilter("note = {4}", ("x",)).shown == "note = {4}"
