@@ -212,7 +212,14 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
         store = Store(conninfo, max_size=settings.store.pool)
         await store.open()
         stack.push_async_callback(store.aclose)
-        ctx = Context(store, engines(), secrets, Targets(), public_url=url.rstrip("/"))
+        ctx = Context(
+            store,
+            engines(),
+            secrets,
+            Targets(),
+            public_url=url.rstrip("/"),
+            channels=tuple(sorted(channels)),
+        )
         stack.push_async_callback(ctx.targets.aclose)
         for channel in channels.values():
             if isinstance(channel, WebhookChannel):

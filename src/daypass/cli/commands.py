@@ -103,6 +103,17 @@ class Commands(TyperGroup):
         known = next((s[cmd_name] for s in COMMANDS.values() if cmd_name in s), None)
         return _load(cmd_name, known) if known is not None else None
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that was typed; for an unknown one say which was meant."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], known, n=3)
+            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, _ctx: Any, formatter: Any) -> None:
         """List the commands in sections, loading none."""
         for section, commands in COMMANDS.items():

@@ -103,8 +103,20 @@ def show_opened(client: Client, grant_id: int, *, rule: str | None = None) -> No
     because = f" Rule '{rule}' let you in without asking anybody." if rule else ""
     say(f"{grant_sentence(grant)}{because}")
     if grant["break_glass"]:
-        say("Everybody concerned has been told; somebody else will review it.")
+        say(told_sentence(client.get("/session")["channels"]))
     say_next(*next_commands(grant))
+
+
+def told_sentence(channels: list[str]) -> str:
+    """Say who hears of a break-glass grant: only those that a channel leads to."""
+    ways = {"smtp": "by mail", "webhook": "by the webhooks"}
+    told = " and ".join(words for name, words in ways.items() if name in channels)
+    if not told:
+        return (
+            "Nobody is told by itself: neither mail nor webhooks are set up. Tell those concerned;"
+            " somebody else has to review it."
+        )
+    return f"Everybody concerned is told {told}; somebody else will review it."
 
 
 def show_blocked(database: str, blocked: list[Json]) -> None:

@@ -55,6 +55,8 @@ def query(
     try:
         answer = client.post("/query", body, so="the statement did not run")
     except Failure as failure:
+        if failure.code == "unparsable":
+            raise unreadable(failure, statement) from None
         raise with_command(failure) from None
     for each in answer["notices"]:
         note(each)
@@ -218,6 +220,19 @@ def _server_error(answer: Json, statement: str) -> Failure:
         next_steps=["daypass grants --all shows when it ended"] if ended else [],
         exit_code=ExitCode.FAILED,
         document={"code": "statement_failed", "detail": answer["error"]},
+    )
+
+
+def unreadable(failure: Failure, statement: str) -> Failure:
+    """Return the failure of a statement that is no SQL of the engine, pointing at the place."""
+    said = failure.why[0] if failure.why else failure.what
+    message, _, place = said.rpartition(" (character ")
+    position = int(place.removesuffix(")")) if place.removesuffix(")").isdigit() else None
+    return Failure(
+        f"the statement cannot be read: {message if position is not None else said}",
+        why=_caret(statement, position),
+        exit_code=ExitCode.USAGE,
+        document=failure.document,
     )
 
 

@@ -112,7 +112,7 @@ def _nothing_on(policy: Policy, principal: Principal, ask: Ask, moment: datetime
         direct_credentials=ask.direct_credentials,
         starts_at=ask.starts_at,
     )
-    next_step = "check the name (instance/database), or ask a policy editor for a rule"
+    next_step = "daypass databases lists what you may ask for; else ask a policy editor for a rule"
     decision = judge(policy, anywhere, moment)
     rule = policy.access_rule(decision.rule)
     if rule is not None and rule.deny is not None:

@@ -17,7 +17,10 @@ from daypass.store.database import Store
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The running Daypass, as operations see it. `process_id` names this process in the store."""
+    """The running Daypass, as operations see it. `process_id` names this process in the store.
+
+    `channels` are those by which people and programs are told: `smtp`, `webhook`.
+    """
 
     store: Store
     engines: Mapping[str, Engine]
@@ -25,6 +28,7 @@ class Context:
     targets: Targets
     process_id: uuid.UUID = field(default_factory=uuid.uuid4)
     public_url: str = ""
+    channels: tuple[str, ...] = ()
 
 
 def require_capability(actor: Actor, capability: Capability) -> None:

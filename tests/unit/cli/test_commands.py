@@ -59,6 +59,13 @@ def test_unknown_commands_are_not_loaded() -> None:
     assert group().get_command(None, "no-such") is None
 
 
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(Exception, match=r"No such command 'qery'\. Did you mean 'query'"):
+        group().main(["qery", "prod/shop"], standalone_mode=False)
+    with pytest.raises(Exception, match=r"No such command 'xyzzy'\.$"):
+        group().main(["xyzzy"], standalone_mode=False)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["request", "--help"], ["--version"]])
 def test_help_loads_nothing_it_does_not_need(words: list[str]) -> None:
     code = (

@@ -7,7 +7,9 @@ import pytest
 from daypass.cli import connection, output
 from daypass.cli.exits import ExitCode, exit_of_status
 from daypass.cli.failure import Failure, failure_of_problem, show_failure
+from daypass.cli.follow import told_sentence
 from daypass.cli.policy import findings_of, with_every_error
+from daypass.cli.query import unreadable
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +146,22 @@ def test_every_error_of_a_policy_is_listed_alike_and_ends_with_1() -> None:
     assert with_every_error(denied) is denied
     with pytest.raises(Failure):
         findings_of(denied)
+
+
+def test_a_statement_that_cannot_be_read_is_no_denial_and_points_at_its_place() -> None:
+    document = {"code": "unparsable", "detail": 'syntax error at or near "form" (character 10)'}
+    failure = unreadable(failure_of_problem(document, 403, so="it did not run"), "select *\nform t")
+    assert failure.exit_code is ExitCode.USAGE
+    assert failure.what == 'the statement cannot be read: syntax error at or near "form"'
+    assert failure.why[0].endswith("line 2: form t")
+    assert failure.why[1].index("^") == failure.why[0].index("form")
+    plain = failure_of_problem({"code": "unparsable", "detail": "no tree"}, 403)
+    assert unreadable(plain, "x").what == "the statement cannot be read: no tree"
+
+
+def test_who_is_told_of_a_break_glass_grant_is_what_channels_there_are() -> None:
+    assert told_sentence([]).startswith("Nobody is told")
+    assert told_sentence(["smtp", "webhook"]).startswith(
+        "Everybody concerned is told by mail and by the webhooks;"
+    )
+    assert "webhooks" not in told_sentence(["smtp"])

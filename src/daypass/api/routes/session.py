@@ -47,6 +47,7 @@ class MeOut(Out):
     principal: PrincipalOut
     capabilities: list[Capability]
     token_id: int | None
+    channels: list[str] = Field(description="how this Daypass tells people: smtp, webhook, or not")
 
 
 class ChangePasswordBody(Body):
@@ -95,6 +96,7 @@ async def show_session(call: ThisCall) -> MeOut:
         principal=principal_out(await show_self(call.ctx, call.actor)),
         capabilities=sorted(call.actor.capabilities),
         token_id=call.actor.token_id,
+        channels=list(call.ctx.channels),
     )
 
 
