@@ -89,7 +89,7 @@ def on_call(stage: Stage) -> None:
             ran = stage.run("ada", "connect", "prod/shop", "--", "-c", what)
             stage.proves(
                 "masked there too; psql was told until when and what is masked",
-                _shows_none(ran, clear) and "***" in ran.output and "NOTICE:  grant" in ran.said,
+                _shows_none(ran, clear) and "***" in ran.output and "NOTICE: grant" in ran.said,
             )
             text = "delete from sales.orders"
             ran = stage.run("ada", "connect", "prod/shop", "--", "-c", text, expect=1)
