@@ -219,6 +219,9 @@ def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings
             where = origin.get(dotted) or f"{file or 'settings'}: {dotted}"
             known = each["type"] != "extra_forbidden"
             problems.append((where, each["msg"] if known else "there is no such setting"))
+        if not document.get("secret_key"):
+            # Looked for at start alone it would be the next problem, once these are mended.
+            problems.append((f"{file or 'settings'}: secret_key", "is missing, and is required"))
         raise Invalid(
             "the settings are wrong: " + "; ".join(f"{where}: {what}" for where, what in problems),
             problems=tuple(problems),
