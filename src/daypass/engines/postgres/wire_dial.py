@@ -40,7 +40,7 @@ class _End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         # No class of its own tells a loop's stream.
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.say()
 
     def data_received(self, data: bytes) -> None:
