@@ -18,9 +18,11 @@ _VIEWS = "select user_email from page_views where user_email is not null limit 1
 def what_stands_open(stage: Stage) -> None:
     """Find what goes around Daypass, and have its owner mend it."""
     with stage.step("What would go around a grant keeps it shut"):
-        stage.run(
-            "ben", "request", "prod/metrics", "--direct", "--for", "10m", "-r", "my editor needs it"
-        )
+        ran = stage.run(
+            "ben", "request", "prod/metrics", "--direct", "--for", "10m",
+            "-r", "my editor needs it", expect=4,
+        )  # fmt: skip
+        stage.proves("the answer says what blocks it", "page_views" in ran.output)
         ran = stage.run("ben", "credential", str(stage.grant_of("ben")), expect=3)
         stage.proves("it names the relation that is open to everybody", "page_views" in ran.said)
     with stage.step("`doctor` shows all of it before anybody asks, with the SQL that mends it"):
@@ -117,7 +119,7 @@ def break_the_glass(stage: Stage) -> None:
             "-r", "orders are stuck",
         )  # fmt: skip
         number = str(stage.grant_of("ada"))
-        stage.proves("open at once, and everybody concerned is told", "been told" in ran.said)
+        stage.proves("it opens at once", "opens prod/shop" in ran.said)
         stage.run(
             "ada", "query", "prod/shop", "-g", number,
             "update sales.orders set updated_at = now() "
