@@ -17,4 +17,4 @@ def test_a_missing_secret_key_stands_beside_the_other_problems(tmp_path: Path) -
     assert sorted(places) == ["DAYPASS_WORKERZ", "api.port", "colour", "secret_key"]
     with pytest.raises(Invalid) as caught:
         load_settings(file, {"DAYPASS_SECRET_KEY": "env:KEY"})
-    assert "secret_key" not in str(caught.value.problems)
+    assert not any(place.endswith(": secret_key") for place, _ in caught.value.problems)

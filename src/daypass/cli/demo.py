@@ -72,17 +72,21 @@ def demo(
     Ctrl-C or TERM stops both; the state stays and is found again. Where a demo runs already, its
     addresses are shown.
     """
-    import uvloop
-
-    from daypass.app import configure_logging
-    from daypass.demo.start import AlreadyRunning
+    from daypass.demo.state_folder import AlreadyRunning, alone
     from daypass.domain.errors import Error
     from daypass.settings import default_state_dir
 
-    # What goes wrong is said by the commands; log lines would run into what is shown here.
-    configure_logging("error")
     folder = state.absolute() if state is not None else default_state_dir() / "demo"
     try:
+        # Asked before everything is loaded, which takes seconds.
+        with alone(folder):
+            pass
+        import uvloop
+
+        from daypass.app import configure_logging
+
+        # What goes wrong is said by the commands; log lines would run into what is shown here.
+        configure_logging("error")
         uvloop.run(_run(folder, customers, port))
     except AlreadyRunning as running:
         _show_running(folder, running.addresses)
@@ -146,7 +150,7 @@ def _welcome(found: Demo) -> None:
 
 
 def _show(folder: Path, url: str, target: str, gateway: str) -> None:
-    from daypass.demo.sample import sample_people
+    from daypass.demo.people import sample_people
 
     say()
     say(f"Daypass answers at {url}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import yaml
-
+from daypass.demo.people import is_person, people_file
 from daypass.domain.ids import PrincipalId
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.domain.secret import Secret
@@ -29,24 +27,6 @@ INSTANCE = "prod"
 AGENT = "agent-triage@example.com"
 _HERE = "daypass demo"
 _AGENT_TOKEN_LASTS = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePerson:
-    """Somebody to sign in as."""
-
-    name: str
-    email: str
-    title: str
-    person: bool
-
-
-def sample_people() -> tuple[SamplePerson, ...]:
-    """List the sample company's people and service accounts."""
-    return tuple(
-        SamplePerson(p["name"], p["email"], p.get("title", "Service account"), _is_person(p))
-        for p in _people()["people"]
-    )
 
 
 def policy_files() -> dict[str, str]:
@@ -87,18 +67,8 @@ async def fill(
     return await _agent_token(ctx, admin)
 
 
-def _people() -> dict[str, Any]:
-    text = (resources.files("daypass.demo") / "people.yaml").read_text(encoding="utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
-    return document
-
-
-def _is_person(facts: dict[str, Any]) -> bool:
-    return bool(facts["kind"] == "person")
-
-
 async def _admin(ctx: Context, offer: FirstAdminOffer | None, password: Secret) -> Actor:
-    (facts,) = (p for p in _people()["people"] if "admin" in p["daypass_roles"])
+    (facts,) = (p for p in people_file()["people"] if "admin" in p["daypass_roles"])
     if offer is not None:
         query = parse_qs(urlsplit(offer.url.reveal()).query)
         await make_first_admin(
@@ -118,11 +88,12 @@ async def _admin(ctx: Context, offer: FirstAdminOffer | None, password: Secret) 
 
 
 async def _people_and_groups(ctx: Context, admin: Actor, password: Secret) -> None:
-    wanted = _people()["people"]
+    sample = people_file()
+    wanted = sample["people"]
     async with ctx.store.connection() as connection:
         known_groups = {group.name for group in await groups.list_groups(connection)}
     named = {name for person in wanted for name in person["groups"]}
-    named |= {name for database in _people()["databases"].values() for name in database["owners"]}
+    named |= {name for database in sample["databases"].values() for name in database["owners"]}
     for name in sorted(named - known_groups):
         await add_group(ctx, admin, name)
     for facts in _managers_first(wanted):
@@ -142,7 +113,7 @@ async def _people_and_groups(ctx: Context, admin: Actor, password: Secret) -> No
                 owner=facts.get("owner"),
             ),
         )
-        if _is_person(facts):
+        if is_person(facts):
             await _set_password(ctx, admin, added.id, password)
 
 
@@ -189,7 +160,7 @@ async def _instance(
                 ChosenDatabase(
                     path.partition("/")[2], facts["labels"], tuple(sorted(facts["owners"]))
                 )
-                for path, facts in _people()["databases"].items()
+                for path, facts in people_file()["databases"].items()
             ),
         ),
     )

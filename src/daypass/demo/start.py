@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from daypass.app import Running, embedded_store, running
 from daypass.demo.company.company import ADMIN, STANDING_LOGINS, load_company
 from daypass.demo.sample import fill
-from daypass.domain.errors import Conflict, Unavailable
+from daypass.demo.state_folder import ADDRESSES, alone, is_used, read_json
+from daypass.domain.errors import Unavailable
 from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries, free_port
 from daypass.operations.secrets import SecretStore
@@ -39,16 +39,6 @@ class Demo:
     state_dir: Path
 
 
-class AlreadyRunning(Conflict):
-    """A demo of this state folder runs already; `addresses` says where."""
-
-    code = "demo_running"
-
-    def __init__(self, addresses: dict[str, str]) -> None:
-        super().__init__("the demo is running already")
-        self.addresses = addresses
-
-
 @asynccontextmanager
 async def demo(
     state_dir: Path, *, customers: int, port: int, say: Callable[[str], None]
@@ -57,8 +47,13 @@ async def demo(
 
     Raises `AlreadyRunning` with the addresses of the one that runs.
     """
-    addresses = state_dir / "addresses.json"
-    with _alone(state_dir, addresses):
+    addresses = state_dir / ADDRESSES
+    with alone(state_dir):
+        if is_used(state_dir):
+            say(
+                f"going on with what an earlier demo left in {state_dir} (--customers and sample"
+                " data stay as they were); remove the folder to begin anew"
+            )
         kept = _kept_secrets(state_dir / "secrets.json")
         settings = Settings(
             state_dir=state_dir,
@@ -113,18 +108,6 @@ async def demo(
                         addresses.unlink(missing_ok=True)
 
 
-@contextmanager
-def _alone(state_dir: Path, addresses: Path) -> Iterator[None]:
-    """Keep a second demo out of the state folder, which is made if it is not there."""
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state_dir / "demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(_read(addresses)) from None
-        yield
-
-
 @asynccontextmanager
 async def _target(state_dir: Path, customers: int, kept: dict[str, str]) -> AsyncIterator[int]:
     port_file = state_dir / "target.port"
@@ -173,19 +156,11 @@ def _key_file(state_dir: Path) -> Path:
 
 
 def _kept_secrets(file: Path) -> dict[str, str]:
-    kept = _read(file)
+    kept = read_json(file)
     for name in ("people", "admin", *STANDING_LOGINS):
         kept.setdefault(name, secrets.token_urlsafe(_PASSWORD_WORDS))
     _write(file, kept)
     return kept
-
-
-def _read(file: Path) -> dict[str, str]:
-    try:
-        document: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return document
 
 
 def _write(file: Path, document: dict[str, str]) -> None:

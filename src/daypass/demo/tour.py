@@ -17,7 +17,7 @@ from rich.text import Text
 from daypass.app import configure_logging
 from daypass.cli.client import Client
 from daypass.cli.output import console, say
-from daypass.demo.sample import sample_people
+from daypass.demo.people import sample_people
 from daypass.demo.start import Demo, demo
 from daypass.demo.tour_chapters import CHAPTERS
 from daypass.demo.tour_stage import Stage, Stopped

@@ -49,6 +49,21 @@ def test_a_second_one_shows_where_the_first_is(
     assert "runs here already" in ended.out
 
 
+def test_what_a_second_one_says_needs_nothing_of_what_the_first_runs_on(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom daypass.demo.people import sample_people\n"
+        "from daypass.demo.state_folder import AlreadyRunning, alone\nfrom pathlib import Path\n"
+        "folder = Path(sys.argv[1])\nwith alone(folder):\n    try:\n"
+        "        with alone(folder):\n            sys.exit('two at once')\n"
+        "    except AlreadyRunning:\n        print(len(sample_people()))\n"
+        "print(sorted({'fastapi', 'psycopg', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_with_everything_it_began_and_is_found_again(number: signal.Signals) -> None:
     with demo_folder() as folder:
@@ -58,6 +73,7 @@ def test_it_stops_with_everything_it_began_and_is_found_again(number: signal.Sig
         assert processes_of(folder) == []
         if number is signal.SIGTERM:
             again = start_demo(folder)
+            assert "an earlier demo left" in again.shown
             assert again.password == first.password
             assert stop_demo(again) == 0
 
