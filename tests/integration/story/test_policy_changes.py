@@ -241,3 +241,15 @@ async def test_one_request_that_cannot_be_decided_holds_up_no_policy(here: World
         steps = await requests.steps_of(connection, other.request_id, 2)
     assert [str(step) for step in steps] == ["1 of group:dba, owners", "1 of group:security"]
     assert await granted(here, other, "dana", "samira")
+
+
+async def test_what_a_policy_is_warned_of_is_said_where_it_is_applied(here: World) -> None:
+    unknown = {
+        name: text.replace("group:security", "group:securty")
+        for name, text in policy_files().items()
+    }
+    samira = await here.actor("samira")
+    applied = await apply_policy(here.ctx, samira, unknown)
+    assert applied.changed
+    assert any("did you mean security" in each.text for each in applied.warnings)
+    assert (await apply_policy(here.ctx, samira, unknown)).warnings == ()
