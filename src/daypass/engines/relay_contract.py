@@ -316,6 +316,10 @@ class Relay(Protocol):
 class RelayEngine(Protocol):
     """What an engine does beyond `Engine`, where its own protocol can be relayed."""
 
+    @property
+    def alpn(self) -> str:
+        """Return the protocol's name in ALPN, for clients that begin with TLS at once."""
+
     def greeting(self, *, tls: str) -> Greeting:
         """Begin with a client; `tls` is `required`, `offered` or `none`."""
 

@@ -72,7 +72,6 @@ def _loaded(certificate: Path, key: Path) -> ServerTls:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
     context.num_tickets = 0
-    context.set_alpn_protocols(["postgresql"])
     context.load_cert_chain(certificate, key)
     first = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
     return ServerTls(context, first.public_bytes(serialization.Encoding.DER), certificate)

@@ -84,6 +84,8 @@ class Gateway:
     ) -> None:
         self.ctx = ctx
         self.engine = engine
+        if tls is not None:
+            tls.context.set_alpn_protocols([engine.alpn])
         self.tls = tls
         self.options = options
         self.places = Places(options.limits)

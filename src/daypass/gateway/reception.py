@@ -87,7 +87,7 @@ class Reception:
     def tls_started(self, alpn: str | None) -> None:
         """Go on over TLS."""
         tls = self._gateway.tls
-        if tls is None or (self._direct_tls and alpn != "postgresql"):
+        if tls is None or (self._direct_tls and alpn != self._gateway.engine.alpn):
             # Who begins with TLS at once has to say for what: else another protocol's client could
             # be led here.
             self._leave("TLS without its protocol's name")

@@ -52,6 +52,7 @@ def _client(certificate: Path) -> tuple[ssl.MemoryBIO, ssl.MemoryBIO, ssl.SSLObj
 @pytest.mark.parametrize("step", [1, 7, 100_000])
 def test_tls_over_bytes_cut_anywhere(tmp_path: Path, step: int) -> None:
     tls = _made(tmp_path)
+    tls.context.set_alpn_protocols(["postgresql"])
     layer = TlsLayer(tls.context)
     into, out, client = _client(tls.file)
     got = b""
@@ -87,6 +88,7 @@ def test_what_is_no_tls_fails_and_no_more(tmp_path: Path) -> None:
 
 def test_a_goodbye_is_noticed(tmp_path: Path) -> None:
     tls = _made(tmp_path)
+    tls.context.set_alpn_protocols(["postgresql"])
     layer = TlsLayer(tls.context)
     into, out, client = _client(tls.file)
     for _ in range(4):

@@ -45,6 +45,11 @@ class PostgresEngine:
         """Return a target; nothing is connected until it is used."""
         return PostgresTarget(address, self._on_step)
 
+    @property
+    def alpn(self) -> str:
+        """Return the protocol's name in ALPN."""
+        return "postgresql"
+
     def greeting(self, *, tls: str) -> PostgresGreeting:
         """Begin with a client; `tls` is `required`, `offered` or `none`."""
         return PostgresGreeting(tls=tls, nonce=secrets.token_urlsafe(24))
