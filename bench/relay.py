@@ -80,6 +80,10 @@ class Dropped:
         """There is none."""
         raise AssertionError
 
+    def aside(self, work: object) -> None:
+        """There is none."""
+        raise AssertionError(work)
+
     def over(self, reason: str) -> None:
         """There is none."""
         raise AssertionError(reason)

@@ -8,7 +8,7 @@ signed in as a session's account. Nothing here awaits; whoever drives it owns so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -262,6 +262,9 @@ class RelayPorts(Protocol):
     def cancel(self) -> None:
         """Have what runs on the server cancelled, soon."""
 
+    def aside(self, work: Callable[[], Awaitable[None]] | None) -> None:
+        """Let others have their turn, and work that takes long be done; then call `taken_up`."""
+
     def over(self, reason: str) -> None:
         """Close both ends once what was sent is sent: the client left, or spoke what it may not."""
 
@@ -296,11 +299,14 @@ class Relay(Protocol):
     def resume(self) -> None:
         """Let what waited go on."""
 
+    def taken_up(self) -> None:
+        """Go on with what was set aside by `RelayPorts.aside`, which is done."""
+
     @property
     def held(self) -> bool:
         """Say whether messages of the client wait: no more of it is read until they do not.
 
-        It changes in `from_client`, `from_server`, `hold` and `resume` alone.
+        It changes in `from_client`, `from_server`, `hold`, `resume` and `taken_up` alone.
         """
 
     @property

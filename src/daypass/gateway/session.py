@@ -208,6 +208,10 @@ class GatewaySession(asyncio.Protocol):
         """Have what runs on the server cancelled; returns once that was sent."""
         await self._ports.cancelled(self._line)
 
+    def aside(self, work: Callable[[], Awaitable[None]] | None) -> None:
+        """Let others have their turn, and work be done, before this session goes on."""
+        self._ports.spawn(self._set_aside(work), f"aside-{self.id}")
+
     def over(self, reason: str) -> None:
         """Close both ends once what was sent is sent."""
         self._finish(self._left_because or reason)
@@ -288,6 +292,16 @@ class GatewaySession(asyncio.Protocol):
         self._wait_for(left)
 
     # Inside
+
+    async def _set_aside(self, work: Callable[[], Awaitable[None]] | None) -> None:
+        try:
+            await (asyncio.sleep(0) if work is None else work())
+        except Exception:  # noqa: BLE001 - logged; nobody knows what the client sent
+            _log.exception("text_not_read", session=self.id)
+            self._broken()
+            return
+        if not self.over_reason:
+            self._guarded(lambda relay: relay.taken_up())
 
     def _drive(self, take: Callable[[bytes], None], data: bytes) -> None:
         if self.over_reason:

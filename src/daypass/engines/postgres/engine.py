@@ -15,6 +15,7 @@ from daypass.engines.postgres.compile import compile_scope
 from daypass.engines.postgres.exposures import exposures
 from daypass.engines.postgres.filters import check_row_filter
 from daypass.engines.postgres.plan import PostgresPlan
+from daypass.engines.postgres.read_apart import apart_reader
 from daypass.engines.postgres.relay import PostgresRelay
 from daypass.engines.postgres.statements import prepare_under, statement_facts
 from daypass.engines.postgres.target import PostgresTarget, own_plan
@@ -60,7 +61,12 @@ class PostgresEngine:
         """Begin to relay between a client that was let in and its line."""
         del line
         return PostgresRelay(
-            own_plan(plan), ports, limits, clock=time.monotonic, now=lambda: datetime.now(UTC)
+            own_plan(plan),
+            ports,
+            limits,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
+            apart=apart_reader().read,
         )
 
     def compile(

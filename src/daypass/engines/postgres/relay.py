@@ -14,6 +14,7 @@ from daypass.domain.errors import Error, Invalid, Unavailable
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.relay_client import ClientSide
 from daypass.engines.postgres.relay_conversation import Conversation
+from daypass.engines.postgres.relay_judge import ReadsApart
 from daypass.engines.postgres.relay_reading import LIMIT_EXCEEDED, Refusal
 from daypass.engines.postgres.relay_server import ServerSide
 from daypass.engines.postgres.wire.client_messages import TERMINATE
@@ -30,7 +31,8 @@ class PostgresRelay:
     """One session's relay; see `Relay` of the contract.
 
     `clock` counts seconds for durations, `now` tells the time. Bytes the server had sent beyond its
-    greeting (`Line.reserved`) are given to `from_server` first.
+    greeting (`Line.reserved`) are given to `from_server` first. `apart` reads long texts elsewhere;
+    without it they are read here.
     """
 
     __slots__ = ("_client", "_ending", "_now", "_server", "_talk", "_tellings")
@@ -42,9 +44,10 @@ class PostgresRelay:
         limits: RelayLimits,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        apart: ReadsApart | None = None,
     ) -> None:
         self._talk = Conversation(ports, limits, clock)
-        self._client = ClientSide(self._talk, plan)
+        self._client = ClientSide(self._talk, plan, apart)
         self._server = ServerSide(self._talk)
         self._now = now
         self._tellings: list[bytes] = []
@@ -161,11 +164,17 @@ class PostgresRelay:
         if not self._talk.over and self._ending is None:
             self._go_on()
 
+    def taken_up(self) -> None:
+        """Go on with what was set aside by `RelayPorts.aside`, which is done."""
+        self._client.taken_up()
+        if not self._talk.over and self._ending is None:
+            self._go_on()
+
     @property
     def held(self) -> bool:
         """Say whether messages of the client wait: no more of it should be read until they do not.
 
-        It changes in `from_client`, `from_server`, `hold` and `resume` alone.
+        It changes in `from_client`, `from_server`, `hold`, `resume` and `taken_up` alone.
         """
         return self._client.held
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from struct import Struct
 from typing import Final
 
@@ -30,7 +31,7 @@ from daypass.engines.postgres.relay_conversation import (
     Run,
 )
 from daypass.engines.postgres.relay_effects import change_names, uncertain
-from daypass.engines.postgres.relay_judge import Judge
+from daypass.engines.postgres.relay_judge import Judge, ReadsApart
 from daypass.engines.postgres.relay_names import key_of
 from daypass.engines.postgres.relay_parameters import bound_names, bound_values
 from daypass.engines.postgres.relay_reading import (
@@ -67,6 +68,10 @@ _FLUSH: Final = ord("H")
 _TERMINATE: Final = ord("X")
 _UNNAMED: Final = b""
 
+APART_BYTES: Final = 4096
+"""Longer texts take long enough to read that others would feel it."""
+_TURN_S: Final = 0.02
+
 _NOT_UTF8: Final = Refusal("unparsable", "the text is not UTF-8", NOT_UTF8)
 _FUNCTION_CALL: Final = Refusal(
     "function_call",
@@ -92,11 +97,19 @@ class ClientSide:
     what they are, or because `holding` was set from outside.
     """
 
-    __slots__ = ("_behind", "_clean", "_exact", "_handlers", "_judge", "_keep", "_out", "_reader",
-                 "_small", "_talk", "_waiting", "holding")  # fmt: skip
+    __slots__ = ("_apart", "_aside", "_behind", "_clean", "_exact", "_handlers", "_judge", "_keep",
+                 "_out", "_reader", "_small", "_spent_s", "_talk", "_waiting",
+                 "holding")  # fmt: skip
 
-    def __init__(self, talk: Conversation, plan: PostgresPlan) -> None:
+    def __init__(
+        self, talk: Conversation, plan: PostgresPlan, apart: ReadsApart | None = None
+    ) -> None:
         self._talk = talk
+        self._apart = apart
+        self._aside = False
+        """A text is being read elsewhere, or others have their turn."""
+        self._spent_s = 0.0
+        """How long texts were read for in this turn."""
         self._judge = Judge(plan, talk.names)
         self._reader = ClientReader(talk.limits.message_bytes)
         self._keep = talk.limits.parameters
@@ -122,7 +135,7 @@ class ClientSide:
     @property
     def held(self) -> bool:
         """Say whether messages wait here: nothing more should be read of the client."""
-        return bool(self._waiting) or self.holding
+        return bool(self._waiting) or self.holding or self._aside
 
     @property
     def between(self) -> bool:
@@ -134,7 +147,8 @@ class ClientSide:
         talk = self._talk
         at = 0
         stop = len(chunk)
-        blocked = self.holding or talk.awaiting_copy is not None or bool(self._waiting)
+        self._spent_s = 0.0
+        blocked = self.held or talk.awaiting_copy is not None
         if self._clean and not blocked:
             # What nearly every chunk consists of; `_take` would do the same.
             out = self._out
@@ -170,7 +184,7 @@ class ClientSide:
                 return None
             if at:
                 chunk = chunk[at:]
-            blocked = talk.awaiting_copy is not None
+            blocked = self._aside or talk.awaiting_copy is not None
         found = self._reader.receive(chunk)
         talk.client_between = self._reader.between
         self._behind += len(chunk) - sum([len(each.raw) for each in found])
@@ -189,17 +203,26 @@ class ClientSide:
 
     def go_on(self) -> ProtocolViolation | None:
         """Send what waited, as far as it may go now."""
-        if not self._waiting or self.holding or self._talk.awaiting_copy is not None:
+        if not self._waiting or self._blocked:
             return None
+        self._spent_s = 0.0
         found = list(self._waiting)
         self._waiting.clear()
         return self._take(found)
+
+    def taken_up(self) -> None:
+        """Note that what was set aside is done."""
+        self._aside = False
+
+    @property
+    def _blocked(self) -> bool:
+        return self.holding or self._aside or self._talk.awaiting_copy is not None
 
     def _take(self, found: list[FromClient]) -> ProtocolViolation | None:
         talk = self._talk
         trouble = None
         for place, each in enumerate(found):
-            if self.holding or talk.awaiting_copy is not None:
+            if self._blocked:
                 self._waiting.extend(found[place:])
                 break
             try:
@@ -256,6 +279,8 @@ class ClientSide:
         if raw[-1] != 0:
             raise ProtocolViolation("a query without its end")
         read = self._read(raw[5:-1])
+        if read is None:
+            return False
         if isinstance(read, Refusal):
             return self._refuse_query(read, raw[5:-1].decode("utf-8", "replace"), None)
         refusal = self._may_not(read)
@@ -291,6 +316,8 @@ class ClientSide:
         key = key_of(raw[5:name_end])
         written = raw[name_end + 1 : text_end]
         read = self._read(written)
+        if read is None:
+            return False
         reading = read if isinstance(read, Reading) else None
         refusal = read if isinstance(read, Refusal) else self._may_not(read)
         if refusal is None and talk.names.full:
@@ -450,12 +477,29 @@ class ClientSide:
             if entry.copies_left > 0:
                 talk.awaiting_copy = entry
 
-    def _read(self, written: bytes) -> Reading | Refusal:
+    def _read(self, written: bytes) -> Reading | Refusal | None:
+        """Read a text, or set it aside: then it waits, and comes again."""
         try:
             text = written.decode()
         except UnicodeDecodeError:
             return _NOT_UTF8
-        return self._judge.read(text)
+        judge = self._judge
+        found = judge.at_hand(text)
+        if found is not None:
+            judge.forget()
+            return found
+        apart = self._apart
+        if apart is not None and (len(written) > APART_BYTES or self._spent_s > _TURN_S):
+            self._aside = True
+            self._talk.ports.aside(
+                partial(judge.read_apart, text, apart) if len(written) > APART_BYTES else None
+            )
+            return None
+        clock = self._talk.clock
+        began = clock()
+        found = judge.read(text)
+        self._spent_s += clock() - began
+        return found
 
     def _may_not(self, reading: Reading) -> Refusal | None:
         """Say why a text may not be sent; an exact statement is compared byte for byte."""

@@ -6,7 +6,8 @@ of its own may be allowed more than they say, never less; so only denials are lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -57,11 +58,17 @@ _DRIVER_VARIABLES: Final = frozenset(
 )
 _MAX_HINTED: Final = 8
 
+ReadsApart = Callable[
+    [str, PostgresPlan, Mapping[str, AbstractSet[RelationName]], AbstractSet[str]],
+    Awaitable[tuple[Reading, Reading]],
+]
+"""Reads a text elsewhere: as it is under its plan, and with what the session has made."""
+
 
 class Judge:
     """Reads texts for one session; `temporary` are names of the temporary tables it has made."""
 
-    __slots__ = ("_names", "_plan", "_readings", "_scope", "_temporary")
+    __slots__ = ("_names", "_plan", "_readings", "_ready", "_scope", "_temporary")
 
     def __init__(self, plan: PostgresPlan, names: PreparedNames) -> None:
         self._plan = plan
@@ -69,6 +76,24 @@ class Judge:
         self._readings = self._scope.readings
         self._names = names
         self._temporary: frozenset[str] = frozenset()
+        self._ready: Reading | None = None
+
+    def at_hand(self, text: str) -> Reading | None:
+        """Return what a text is, if nothing has to be read for it."""
+        ready = self._ready
+        if ready is not None and ready.text == text:
+            return ready
+        found = self._readings.get(text)
+        return None if found is None or depends_on_session(found, self._temporary) else found
+
+    async def read_apart(self, text: str, read: ReadsApart) -> None:
+        """Have a text read elsewhere; it is at hand afterwards."""
+        shared, self._ready = await read(text, self._plan, self._prepared(), self._temporary)
+        self._readings.put(text, shared)
+
+    def forget(self) -> None:
+        """Keep no text at hand that was read elsewhere: it was sent."""
+        self._ready = None
 
     def read(self, text: str) -> Reading:
         """Say what a text is; a hit costs about a microsecond."""
@@ -76,9 +101,7 @@ class Judge:
         if found is None:
             found = read_text(text, self._scope, self._plan)
             self._readings.put(text, found)
-        if found.refusal is not None and (
-            self._temporary or found.refusal.code == "explain_execute"
-        ):
+        if depends_on_session(found, self._temporary):
             return read_text(text, self._with_its_own(), self._plan)
         return found
 
@@ -90,12 +113,21 @@ class Judge:
         self._temporary |= names
 
     def _with_its_own(self) -> SessionScope:
-        prepared = {
+        return replace(self._scope, prepared=self._prepared(), temporary=self._temporary)
+
+    def _prepared(self) -> dict[str, frozenset[RelationName]]:
+        return {
             key.decode("utf-8", "replace"): found.reading.read
             for key in self._names
             if (found := self._names.find(key)) is not None and found.reading is not None
         }
-        return replace(self._scope, prepared=prepared, temporary=self._temporary)
+
+
+def depends_on_session(found: Reading, temporary: AbstractSet[str]) -> bool:
+    """Say whether a text is to be looked at again, with what its session has made."""
+    return found.refusal is not None and (
+        bool(temporary) or found.refusal.code == "explain_execute"
+    )
 
 
 def read_text(text: str, scope: SessionScope, plan: PostgresPlan) -> Reading:

@@ -26,6 +26,10 @@ class TextCache(Generic[Value]):
         self._max_bytes = max_bytes
         self._size_bytes = 0
 
+    def __reduce__(self) -> tuple[type[TextCache[Value]], tuple[int]]:
+        """Go into another process empty."""
+        return type(self), (self._max_bytes,)
+
     def get(self, text: str) -> Value | None:
         """Return the value of a text, if it is still here."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from daypass.domain.masks import FullMask
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.postgres.plan import PlannedColumn, PlannedRelation, PostgresPlan
 from daypass.engines.postgres.relay import PostgresRelay
+from daypass.engines.postgres.relay_judge import ReadsApart
 from daypass.engines.postgres.statement_decision import SessionScope
 from daypass.engines.postgres.wire.body import message
 from daypass.engines.postgres.wire.client_messages import (
@@ -149,6 +151,7 @@ class Talk:
     limits: RelayLimits = field(default_factory=RelayLimits)
     full: bool = False
     """Whether nothing can be written down."""
+    apart: ReadsApart | None = None
 
     def __post_init__(self) -> None:
         self.server = bytearray()
@@ -158,7 +161,10 @@ class Talk:
         self.closed: list[str] = []
         self.seconds = 0.0
         self.numbers = 0
-        self.relay = PostgresRelay(PLAN, self, self.limits, self._clock, self._now)
+        self.set_aside: list[Callable[[], Awaitable[None]] | None] = []
+        self.relay = PostgresRelay(
+            PLAN, self, self.limits, self._clock, self._now, apart=self.apart
+        )
 
     def to_server(self, data: bytes | memoryview) -> None:
         """Keep what goes to the server."""
@@ -191,6 +197,10 @@ class Talk:
     def cancel(self) -> None:
         """Count the wish to cancel."""
         self.cancels += 1
+
+    def aside(self, work: Callable[[], Awaitable[None]] | None) -> None:
+        """Keep what is to be done elsewhere."""
+        self.set_aside.append(work)
 
     def over(self, reason: str) -> None:
         """Keep the reason of the end."""
