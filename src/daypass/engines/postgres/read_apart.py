@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import pickle
 import resource
@@ -76,7 +77,9 @@ class ApartReader:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    # What was not sent yet goes nowhere now.
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
     def _ask(
         self,

@@ -184,7 +184,7 @@ class PostgresRelay:
         run = self._talk.current
         if run is None:
             return None
-        return run.text, self._now() - timedelta(seconds=self._talk.clock() - run.began)
+        return run.text, self._now() - timedelta(seconds=self._talk.clock() - run.since)
 
     @property
     def idle(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from struct import Struct
 from typing import Final
@@ -85,6 +86,7 @@ _NOT_APPROVED: Final = Refusal(
     INSUFFICIENT_PRIVILEGE,
     "Send the approved text as it is, with values as parameters.",
 )
+_NO_UNNAMED: Final = Refusal("no_statement", "unnamed prepared statement does not exist", "26000")
 _TOO_MANY: Final = Refusal(
     "too_many_prepared", "this session holds as many prepared statements as one may", TOO_LARGE
 )
@@ -353,6 +355,10 @@ class ClientSide:
         reading = found.reading if found is not None else None
         if reading is None:
             reading = _unknown_statement(statement_key)
+            if statement_key == _UNNAMED and found is None:
+                # The server may have one all the same: a Parse that it could not read left the one
+                # before it, and that would run under no text.
+                return self._refuse_step(_NO_UNNAMED, reading)
             if self._exact is not None:
                 return self._refuse_step(_NOT_APPROVED, reading)
         try:
@@ -369,13 +375,20 @@ class ClientSide:
             reading.text, reading.statements, values, reading.origin or "extended", keep
         )
         entry = Entry(BIND, reading, portal=portal)
-        if not reading.effects:
+        if all(each.executes for each in reading.effects):
+            if reading.effects:
+                if uncertain(reading, talk.names, talk.epoch):
+                    return False
+                # Rows of an EXECUTE can be had by FETCH too, past any Execute.
+                statements, origin = change_names(entry, reading, "extended", talk)
+                portal.started = replace(portal.started, statements=statements, origin=origin)
             # To plan a statement may be to run some of it: functions that are called immutable.
             run = talk.start(portal.started)
             if isinstance(run, Refusal):
                 return self._refuse_step(run, reading)
             run.portal = portal
             portal.run = entry.run = run
+        portal.previous = talk.portals.get(portal.key)
         talk.portals[portal.key] = portal
         talk.queue.append(entry)
         self._out.append(raw)
@@ -392,6 +405,8 @@ class ClientSide:
         reading = portal.reading
         run = portal.run
         entry = Entry(EXECUTE, reading, portal=portal)
+        if run is not None:
+            run.since = talk.clock()
         if run is None or run.outcome:
             started = portal.started
             if started is None or (reading.effects and uncertain(reading, talk.names, talk.epoch)):

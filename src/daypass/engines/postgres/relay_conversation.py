@@ -16,7 +16,7 @@ from typing import Final
 from daypass.domain.errors import Unavailable
 from daypass.engines.postgres.relay_names import PENDING, Definition, PreparedNames
 from daypass.engines.postgres.relay_reading import NOT_RECORDED, TOO_LARGE, Reading, Refusal
-from daypass.engines.postgres.wire.server_messages import IDLE, IN_TRANSACTION
+from daypass.engines.postgres.wire.server_messages import IDLE
 from daypass.engines.relay_contract import Ended, Refused, RelayLimits, RelayPorts, Started
 
 CANCELLED: Final = "57014"
@@ -63,6 +63,7 @@ class Run:
         "outcome",
         "portal",
         "rows",
+        "since",
         "size_bytes",
         "sqlstate",
         "text",
@@ -72,7 +73,7 @@ class Run:
         self.number = number
         self.text = text
         self.epoch = epoch
-        self.began = began
+        self.began = self.since = began
         self.rows = 0
         self.size_bytes = 0
         self.command = ""
@@ -86,7 +87,7 @@ class Run:
 class Portal:
     """A statement with its values; `run` is what runs in it, None until it is written down."""
 
-    __slots__ = ("bound", "epoch", "key", "reading", "run", "started")
+    __slots__ = ("bound", "epoch", "key", "previous", "reading", "run", "started")
 
     def __init__(self, key: bytes, reading: Reading, epoch: int) -> None:
         self.key = key
@@ -95,6 +96,8 @@ class Portal:
         self.bound = False
         self.run: Run | None = None
         self.started: Started | None = None
+        self.previous: Portal | None = None
+        """The portal of its name before it, until the server has taken this one."""
 
 
 class Entry:
@@ -275,7 +278,8 @@ class Conversation:
         epoch = self.answered
         self.answered = epoch + 1
         portals = self.portals
-        dead = status != IN_TRANSACTION
+        # Portals outlive an error, if a rollback to a savepoint follows.
+        dead = status == IDLE
         finished: list[Run] = []
         for run in self.open:
             if run.epoch > epoch:
@@ -335,7 +339,13 @@ class Conversation:
         return None
 
     def _forget(self, portal: Portal | None) -> None:
-        if portal is not None and not portal.bound and self.portals.get(portal.key) is portal:
+        if portal is None or portal.bound or self.portals.get(portal.key) is not portal:
+            return
+        before = portal.previous
+        if before is not None and before.bound:
+            # It is still there: after a rollback to a savepoint it can be run.
+            self.portals[portal.key] = before
+        else:
             del self.portals[portal.key]
 
     def _undo(self, entry: Entry, definition: Definition) -> None:

@@ -334,6 +334,7 @@ class ServerSide:
         self._talk.queue.popleft()
         if entry.portal is not None:
             entry.portal.bound = True
+            entry.portal.previous = None
         if entry.definitions:
             self._talk.complete(entry)
 
