@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo tour test test-long leaks mutants bench lint format lock clean
+.PHONY: help setup demo tour test test-long test-long-beside test-long-alone leaks mutants bench lint format lock clean
 
 # Tests at once; each worker has PostgreSQL servers of its own, and often waits for them.
 WORKERS ?= 3
@@ -33,11 +33,20 @@ test: setup  ## Run every test but the long ones
 	$(PYTEST) $(TESTS) -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
 		--junitxml=reports/test.xml $(ARGS)
 
-test-long: setup  ## Run the long suites, LONG_SECONDS seconds each
+test-long: test-long-beside test-long-alone  ## Run the long suites, LONG_SECONDS seconds each
+
+test-long-beside: setup
 	@scripts/test-packages.sh
 	@mkdir -p reports
-	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) -m long \
-		--timeout $$(($(LONG_SECONDS) + 600)) --junitxml=reports/test-long.xml $(ARGS)
+	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) \
+		-m "long and not alone" -n 2 --dist loadgroup --timeout $$(($(LONG_SECONDS) + 600)) \
+		--junitxml=reports/test-long-beside.xml $(ARGS)
+
+test-long-alone: setup
+	@scripts/test-packages.sh
+	@mkdir -p reports
+	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) -m "long and alone" \
+		--timeout $$(($(LONG_SECONDS) + 600)) --junitxml=reports/test-long-alone.xml $(ARGS)
 
 leaks: setup  ## Try everything that could show a masked value or a hidden row
 	@scripts/test-packages.sh

@@ -24,6 +24,7 @@ async def wide(here: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_sessions_that_end_together_are_cut_within_a_second(wide: Gate) -> None:
     here = wide.world

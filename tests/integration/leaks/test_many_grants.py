@@ -233,6 +233,7 @@ async def test_sixty_at_once(store_cluster: Cluster, logged_company: CompanyServ
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 async def test_five_hundred_at_once(store_cluster: Cluster, logged_company: CompanyServer) -> None:
     spent = await _made_and_revoked(store_cluster, logged_company, 500)
