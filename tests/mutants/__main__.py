@@ -7,19 +7,24 @@ caught when the test fails; the whole run passes when every one is, and the test
 from __future__ import annotations
 
 import os
+import queue
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from tests.mutants.catalogue import MUTANTS, Mutant
 
 _ROOT = Path(__file__).parent.parent.parent
+_AT_ONCE = 2
 _TIMEOUT_S = 400
+_Subject = TypeVar("_Subject")
 _COUNTS = re.compile(r"(\d+) (passed|failed|error)")
 
 
@@ -27,41 +32,59 @@ def main(part: str) -> int:
     """Return 0 when every mutant was caught."""
     chosen = [mutant for mutant in MUTANTS if part in mutant.name]
     with tempfile.TemporaryDirectory(prefix="daypass-mutants-") as folder:
-        copy = Path(folder) / "tree"
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "src", "tests", "pyproject.toml"],
-            cwd=_ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for name in filter(None, listed.split("\0")):
-            if (_ROOT / name).exists():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(_ROOT / name, copy / name)
-        problems = _unmutated(copy, chosen)
-        caught = 0
-        for mutant in chosen:
-            started = time.monotonic()
-            problem = _problem_of(copy, mutant)
-            caught += not problem
-            took = f"{time.monotonic() - started:5.1f} s"
-            print(f"{'SURVIVED' if problem else 'caught  '}  {took}  {mutant.name}", flush=True)
-            if problem:
-                problems.append(f"{mutant.name}: {problem}")
+        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for number in range(_AT_ONCE):
+            copies.put(_copied(Path(folder) / f"tree-{number}"))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            tests = sorted({mutant.test for mutant in chosen})
+            said = pool.map(lambda test: _with(copies, _unmutated, test), tests)
+            problems = [
+                f"unmutated, {test}: {output}"
+                for test, output in zip(tests, said, strict=True)
+                if output
+            ]
+            caught = 0
+            ends = pool.map(lambda mutant: _with(copies, _problem_of, mutant), chosen)
+            for mutant, problem in zip(chosen, ends, strict=True):
+                caught += not problem
+                print(f"{'SURVIVED' if problem else 'caught  '}  {mutant.name}", flush=True)
+                if problem:
+                    problems.append(f"{mutant.name}: {problem}")
     for problem in problems:
         print(f"! {problem}")
     print(f"{caught} passed, {len(problems)} failed, 0 skipped")
     return 1 if problems else 0
 
 
-def _unmutated(copy: Path, chosen: list[Mutant]) -> list[str]:
-    problems = []
-    for test in sorted({mutant.test for mutant in chosen}):
-        passed, failed, output = _run(copy, test)
-        if failed or not passed:
-            problems.append(f"unmutated, {test}: {output[-400:]}")
-    return problems
+def _copied(copy: Path) -> Path:
+    """Copy what tests need of the tree, changes that are not committed included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "src", "tests", "pyproject.toml"],
+        cwd=_ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (_ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(_ROOT / name, copy / name)
+    return copy
+
+
+def _with(
+    copies: queue.SimpleQueue[Path], work: Callable[[Path, _Subject], str], subject: _Subject
+) -> str:
+    copy = copies.get()
+    try:
+        return work(copy, subject)
+    finally:
+        copies.put(copy)
+
+
+def _unmutated(copy: Path, test: str) -> str:
+    passed, failed, output = _run(copy, test)
+    return output[-400:] if failed or not passed else ""
 
 
 def _problem_of(copy: Path, mutant: Mutant) -> str:
