@@ -125,6 +125,7 @@ class GatewaySession(asyncio.Protocol):
         """Take bytes of the client."""
         if self.relay is not None:
             self._drive(self.relay.from_client, data)
+            self._watch_time()
 
     def tls_started(self, alpn: str | None) -> None:
         """Not again: it started before the client was let in."""
@@ -154,6 +155,8 @@ class GatewaySession(asyncio.Protocol):
         """Take bytes of the server."""
         if self.relay is not None:
             self._drive(self.relay.from_server, data)
+            # Something that waited may run now.
+            self._watch_time()
 
     def eof_received(self) -> None:
         """Note that the server sends no more; `connection_lost` follows."""
@@ -187,10 +190,7 @@ class GatewaySession(asyncio.Protocol):
 
     def started(self, statement: Started) -> int:
         """Write a statement down before it is forwarded."""
-        number = self._log.started(statement)
-        if self._statement_timeout_s is not None and self._limit_timer is None:
-            self._limit_in(self._statement_timeout_s)
-        return number
+        return self._log.started(statement)
 
     def refused(self, statement: Refused) -> None:
         """Write a refusal down."""
@@ -248,6 +248,14 @@ class GatewaySession(asyncio.Protocol):
         if not self.over_reason:
             self._arm()
 
+    def _watch_time(self) -> None:
+        """See to it that what runs is stopped in time: it may have been written down long ago."""
+        limit_s = self._statement_timeout_s
+        if limit_s is None or self._limit_timer is not None or self.over_reason:
+            return
+        if self.relay is not None and self.relay.running is not None:
+            self._limit_in(limit_s)
+
     def _limit_in(self, wait_s: float) -> None:
         self._limit_timer = asyncio.get_running_loop().call_later(wait_s, self._limit)
 
@@ -302,6 +310,7 @@ class GatewaySession(asyncio.Protocol):
             return
         if not self.over_reason:
             self._guarded(lambda relay: relay.taken_up())
+            self._watch_time()
 
     def _drive(self, take: Callable[[bytes], None], data: bytes) -> None:
         if self.over_reason:

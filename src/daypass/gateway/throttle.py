@@ -2,7 +2,8 @@
 
 Access tokens cannot be guessed: this keeps noise off the store and the audit log. Failures are kept
 in memory, per process and bounded in number: of a person and address together, which slows soonest,
-and of an address for anybody, which never slows whom it has let in lately.
+and of an address for anybody. Neither slows whom an address has let in lately: behind one balancer
+anybody could keep out anybody else by failing in their name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _FORGOTTEN_S: Final = 900.0
 _LONGEST_S: Final = 60.0
 _FREE_PAIR: Final = 5
 _FREE_ADDRESS: Final = 100
+_LONGEST_NAME: Final = 320
 
 
 @dataclass(slots=True)
@@ -34,21 +36,21 @@ class Throttle:
 
     def wait_s(self, user: str, address: str, now: float) -> float:
         """Return for how long a try has to wait; 0 lets it through."""
-        place = network_of(address)
-        wait = self._left((user, place), _FREE_PAIR, now)
-        if self._let_in.get((user, place), -_FORGOTTEN_S) + _FORGOTTEN_S <= now:
-            wait = max(wait, self._left(("", place), _FREE_ADDRESS, now))
-        return wait
+        user, place = _name(user), network_of(address)
+        if self._let_in.get((user, place), -_FORGOTTEN_S) + _FORGOTTEN_S > now:
+            return 0.0
+        pair = self._left((user, place), _FREE_PAIR, now)
+        return max(pair, self._left(("", place), _FREE_ADDRESS, now))
 
     def failed(self, user: str, address: str, now: float) -> int:
         """Count a failure and return how many there were from there as that user."""
         place = network_of(address)
         self._count(("", place), now)
-        return self._count((user, place), now)
+        return self._count((_name(user), place), now)
 
     def succeeded(self, user: str, address: str, now: float) -> None:
         """Forget a user's failures from an address."""
-        key = (user, network_of(address))
+        key = (_name(user), network_of(address))
         self._failures.pop(key, None)
         self._let_in.pop(key, None)
         self._let_in[key] = now
@@ -72,6 +74,11 @@ class Throttle:
         while len(self._failures) > _MOST_KEPT:
             self._failures.popitem(last=False)
         return found.count
+
+
+def _name(user: str) -> str:
+    """Return what one person's name has in common however it is written, and never much of it."""
+    return user.strip().lower()[:_LONGEST_NAME]
 
 
 def network_of(address: str) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.decision import Decision, Outcome, Reason
-from daypass.domain.errors import Denied, NotFound
-from daypass.domain.ids import GrantId
+from daypass.domain.errors import Denied, NotFound, Unauthenticated
+from daypass.domain.ids import GrantId, TokenId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor, Capability
 from daypass.domain.states import GrantState
@@ -16,7 +16,7 @@ from daypass.operations.context import Context, require_capability
 from daypass.operations.database_facts import find_database
 from daypass.operations.plan_grant import GrantPlan, plan_grants
 from daypass.operations.yielded import require_not_yielded
-from daypass.store import entries, grants, sessions
+from daypass.store import entries, grants, sessions, tokens
 from daypass.store.database import now
 from daypass.store.grants import GrantRow
 from daypass.store.principals import hold_principal
@@ -74,7 +74,8 @@ async def authorize_session(
     """Permit one session under a grant and write it down, before its account exists anywhere.
 
     `most` is how many of the kind one principal may have on the instance. Raises `Denied` when the
-    grant has ended meanwhile, or the database cannot keep its promise.
+    grant has ended meanwhile, or the database cannot keep its promise, and `Unauthenticated` when
+    the access token has.
     """
     require_capability(actor, Capability.CONNECT)
     found = candidate.found
@@ -85,6 +86,16 @@ async def authorize_session(
         principal = await hold_principal(tx, actor.id)
         grant = await grants.keep_grant(tx, candidate.grant.id)
         moment = await now(tx)
+        if (
+            actor.token_id is not None
+            and await tokens.find_verifier(tx, TokenId(actor.token_id)) is None
+        ):
+            # Whoever waits for a decision waits for up to an hour.
+            raise Unauthenticated(
+                "the access token was revoked or has expired meanwhile",
+                next_step="connect with another: daypass tokens issue makes one",
+                code="token_unknown",
+            )
         if (
             grant is None
             or not principal.active

@@ -84,3 +84,21 @@ def test_a_forged_key_is_none() -> None:
     key[3] += 1
     assert number_meant(SECRET, bytes(key)) is None
     assert number_meant(b"t" * 32, cancel_key(SECRET, SessionId(7))) is None
+
+
+def test_failing_in_the_name_of_somebody_does_not_keep_them_out_of_where_they_are_let_in() -> None:
+    throttle = Throttle()
+    throttle.succeeded("ada@example.com", "192.0.2.1", 0.0)
+    for _ in range(50):
+        throttle.failed("ada@example.com", "192.0.2.1", 10.0)
+    assert throttle.wait_s("ada@example.com", "192.0.2.1", 11.0) == 0
+
+
+def test_a_name_written_otherwise_is_the_same_person_and_a_long_one_is_not_kept() -> None:
+    throttle = Throttle()
+    for number in range(9):
+        throttle.failed("ada@example.com" if number % 2 else " ADA@example.com", "192.0.2.1", 0.0)
+    assert throttle.wait_s("Ada@Example.com", "192.0.2.1", 0.0) > 0
+    for number in range(9):
+        throttle.failed("x" * 9000 + str(number), "192.0.2.2", 0.0)
+    assert throttle.wait_s("x" * 400, "192.0.2.2", 0.0) > 0

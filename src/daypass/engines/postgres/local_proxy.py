@@ -40,6 +40,10 @@ from daypass.engines.postgres.wire.violation import ProtocolViolation
 from daypass.engines.relay_contract import StartTls
 
 _TCP_TABLE: Final = Path("/proc/net/tcp")
+_TCP6_TABLE: Final = Path("/proc/net/tcp6")
+_ESTABLISHED: Final = "01"
+_MAPPED: Final = "0000000000000000FFFF0000"
+"""What stands before an IPv4 address that a socket of IPv6 connects to, as those of JDBC do."""
 _STARTUP_S: Final = 15.0
 _HIGH_WATER: Final = 256 * 2**10
 
@@ -309,9 +313,13 @@ def _is_ours(peer: tuple[str, int], own: tuple[str, int]) -> bool:
         octets = bytes(int(each) for each in address[0].split("."))
         return f"{int.from_bytes(octets, 'little'):08X}:{address[1]:04X}"
 
-    wanted = (written(peer), written(own))
-    for line in _TCP_TABLE.read_text(encoding="ascii").splitlines()[1:]:
-        fields = line.split()
-        if (fields[1], fields[2]) == wanted:
-            return int(fields[7]) == os.getuid()
+    for table, prefix in ((_TCP_TABLE, ""), (_TCP6_TABLE, _MAPPED)):
+        if not table.exists():
+            continue
+        wanted = [prefix + written(peer), prefix + written(own)]
+        for line in table.read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[1:3] == wanted:
+                # One that its owner has closed already is shown as root's.
+                return fields[3] == _ESTABLISHED and int(fields[7]) == os.getuid()
     return False

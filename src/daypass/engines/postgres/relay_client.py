@@ -72,6 +72,11 @@ _UNNAMED: Final = b""
 APART_BYTES: Final = 4096
 """Longer texts take long enough to read that others would feel it."""
 _TURN_S: Final = 0.02
+MOST_AHEAD: Final = 20_000
+"""So many messages of a client wait for their answers at most, before no more are taken.
+
+It is more than a server keeps to itself until it is asked for: 8 kB of answers.
+"""
 
 _NOT_UTF8: Final = Refusal("unparsable", "the text is not UTF-8", NOT_UTF8)
 _FUNCTION_CALL: Final = Refusal(
@@ -150,7 +155,7 @@ class ClientSide:
         at = 0
         stop = len(chunk)
         self._spent_s = 0.0
-        blocked = self.held or talk.awaiting_copy is not None
+        blocked = self.held or talk.awaiting_copy is not None or len(talk.queue) > MOST_AHEAD
         if self._clean and not blocked:
             # What nearly every chunk consists of; `_take` would do the same.
             out = self._out
@@ -218,7 +223,13 @@ class ClientSide:
 
     @property
     def _blocked(self) -> bool:
-        return self.holding or self._aside or self._talk.awaiting_copy is not None
+        talk = self._talk
+        return (
+            self.holding
+            or self._aside
+            or talk.awaiting_copy is not None
+            or len(talk.queue) > MOST_AHEAD
+        )
 
     def _take(self, found: list[FromClient]) -> ProtocolViolation | None:
         talk = self._talk
