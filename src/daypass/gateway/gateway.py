@@ -97,7 +97,8 @@ class Gateway:
         self._logs = logs
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
-        self._receptions: set[Reception] = set()
+        self._receptions: dict[Reception, None] = {}
+        """In the order in which they came."""
         self._of_person: Counter[int] = Counter()
         self._held: dict[GatewaySession, tuple[int | None, str, SessionLog]] = {}
         self._cancels = asyncio.Semaphore(_CANCELS_AT_ONCE)
@@ -157,12 +158,18 @@ class Gateway:
         """Begin with a client, or say why not."""
         if self._draining:
             return "draining"
+        crowd = self.places.crowd(address)
+        if crowd is not None:
+            for each in self._receptions:
+                if each.gives_way(crowd):
+                    _log.warning("handshake_gave_way", place=crowd)
+                    break
         full = self.places.take(address)
         if full is not None:
             _log.warning("client_turned_away", address=address, reason=full)
             return full
         reception = Reception(self, port, address)
-        self._receptions.add(reception)
+        self._receptions[reception] = None
         port.hand_to(reception)
         return None
 
@@ -179,7 +186,7 @@ class Gateway:
 
     def let_go(self, reception: Reception, principal_id: int | None, address: str) -> None:
         """Give the places of a client back that was not let in."""
-        self._receptions.discard(reception)
+        self._receptions.pop(reception, None)
         self._give_back(principal_id, address)
 
     def keep(
@@ -191,7 +198,7 @@ class Gateway:
         address: str,
     ) -> None:
         """Keep the session of a client that was let in."""
-        self._receptions.discard(reception)
+        self._receptions.pop(reception, None)
         self._held[session] = (principal_id, address, log)
         self.live.add(session)
 

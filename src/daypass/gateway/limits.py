@@ -37,6 +37,18 @@ class Places:
         self.open_count = 0
         self.greeting_count = 0
 
+    def crowd(self, address: str) -> str | None:
+        """Return the place one of whose handshakes has to give way to a new one from an address.
+
+        None while there is room. Connections that say nothing would else keep everybody out.
+        """
+        place = network_of(address)
+        if self._greeting[place] >= self._limits.handshakes_per_place:
+            return place
+        if self.greeting_count >= self._limits.handshakes:
+            return max(self._greeting, key=self._greeting.__getitem__, default=None)
+        return None
+
     def take(self, address: str) -> str | None:
         """Take a place for a new connection, and one for its handshake; say why not, if not."""
         limits, place = self._limits, network_of(address)

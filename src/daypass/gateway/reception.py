@@ -31,6 +31,7 @@ from daypass.gateway.client_port import ClientPort
 from daypass.gateway.keys import cancel_key
 from daypass.gateway.limits import DIAL_S, HANDSHAKE_S
 from daypass.gateway.session import GatewaySession
+from daypass.gateway.throttle import network_of
 from daypass.gateway.wording import greeting_notices, shutting_down
 from daypass.operations.ask_on_connect import (
     Wishes,
@@ -55,6 +56,8 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 1.0
 _MOST_APPLICATION: Final = 200
+_QUICK_S: Final = 1.0
+"""Who needs no longer than this to prove who it is gives way to nobody."""
 
 
 class Reception:
@@ -70,6 +73,7 @@ class Reception:
         self._hello: Hello | None = None
         self._direct_tls = False
         self._greeted = False
+        self._came = time.monotonic()
         self._over = False
         self._holds: int | None = None
         """The principal of whose connections this is one."""
@@ -107,6 +111,15 @@ class Reception:
     def stop(self) -> None:
         """Turn the client away: the gateway stops."""
         self._refuse(shutting_down())
+
+    def gives_way(self, place: str) -> bool:
+        """Turn the client away if it is of a place and takes its time; say whether so."""
+        slow = time.monotonic() - self._came > _QUICK_S
+        if self._greeted or self._over or not slow or network_of(self._address) != place:
+            return False
+        self._port.abort()
+        self._finish("it gave way to another")
+        return True
 
     # Steps
 

@@ -6,11 +6,12 @@ All access tokens of a principal share a salt (ADR 9), so that one proof is trie
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from daypass.audit.entry import Entry, EntryKind
-from daypass.domain.errors import Unauthenticated
+from daypass.domain.errors import NotFound, Unauthenticated
 from daypass.domain.ids import PrincipalId
 from daypass.domain.principal import Actor
 from daypass.operations.context import Context
@@ -48,6 +49,8 @@ async def offer_scram(ctx: Context, user: str) -> ScramOffer:
         if found is not None:
             salt, iterations = await principals.scram_parameters(connection, found.id)
             return ScramOffer(salt, iterations, found.id, verifiers)
+        with suppress(NotFound):
+            await principals.scram_parameters(connection, _NOBODY)
     key = ctx.secrets.derive(SALT_PURPOSE)
     salt = hmac.digest(key, name.encode(), "sha256")[:SCRAM_SALT_BYTES]
     return ScramOffer(salt, SCRAM_ITERATIONS)

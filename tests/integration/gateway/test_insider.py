@@ -6,15 +6,18 @@ import asyncio
 import ssl
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from daypass.domain.ids import RequestId
+from daypass.gateway.limits import ConnectionLimits
 from daypass.operations.decide_request import decide_request
 from daypass.operations.revoke_token import revoke_token
 from daypass.store import tokens
-from tests.gateways import Gate
+from tests.gateways import Gate, gateway_on
+from tests.world import World
 
 
 async def test_the_longest_text_of_one_does_not_freeze_the_others(gate: Gate) -> None:
@@ -89,3 +92,15 @@ async def test_what_was_bound_long_ago_is_stopped_in_time_too(gate: Gate) -> Non
             assert time.monotonic() - began < 3
     finally:
         await connection.close()
+
+
+async def test_connections_that_say_nothing_keep_nobody_out(here: World, tmp_path: Path) -> None:
+    limits = ConnectionLimits(handshakes=8, handshakes_per_place=6)
+    async with gateway_on(here, tmp_path, limits=limits) as gate:
+        await here.grant("ada", "sales.*")
+        silent = [await asyncio.open_connection("127.0.0.1", gate.running.port) for _ in range(6)]
+        await asyncio.sleep(1.2)
+        async with await gate.connect("ada") as connection:
+            await connection.execute("select 1")
+        for _, writer in silent:
+            writer.close()

@@ -102,3 +102,14 @@ def test_a_name_written_otherwise_is_the_same_person_and_a_long_one_is_not_kept(
     for number in range(9):
         throttle.failed("x" * 9000 + str(number), "192.0.2.2", 0.0)
     assert throttle.wait_s("x" * 400, "192.0.2.2", 0.0) > 0
+
+
+def test_the_fullest_place_gives_way_to_a_new_handshake() -> None:
+    places = Places(ConnectionLimits(9, per_place=9, handshakes=3, handshakes_per_place=2))
+    assert places.crowd("192.0.2.1") is None
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        assert places.take(address) is None
+    assert places.crowd("192.0.2.1") == "192.0.2.1"
+    assert places.crowd("192.0.2.3") == "192.0.2.1"
+    places.greeted("192.0.2.1")
+    assert places.crowd("192.0.2.3") is None
