@@ -23,6 +23,9 @@ STORE_MAJOR = 17
 # Names of temporary folders start with it, so that what a run leaves behind can be told.
 FOLDER_PREFIX = f"daypass-test-{os.environ.get('DAYPASS_TEST_RUN', 'alone')}-"
 
+_IN_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 4 * 2**30
+
 _FAST: Mapping[str, str] = MappingProxyType(
     {
         # A test may kill PostgreSQL, not the machine: what the kernel has is kept.
@@ -61,7 +64,9 @@ def running_server(
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Cluster]:
     """Start a new server and delete it afterwards, even if this process is killed."""
-    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+    given = {**_FAST, "max_connections": str(max_connections), **settings}
+    in_memory = _IN_MEMORY if given["fsync"] == "off" and _is_roomy(_IN_MEMORY) else None
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=in_memory))
     # Root's server runs as another user, who has to get in.
     folder.chmod(0o711)
     reaper = subprocess.Popen(
@@ -72,7 +77,6 @@ def running_server(
         # A Ctrl-C at the terminal is for the tests alone.
         start_new_session=True,
     )
-    given = {**_FAST, "max_connections": str(max_connections), **settings}
     try:
         cluster = _started(folder / "pg", binaries, tcp=tcp, settings=given)
         try:
@@ -82,6 +86,14 @@ def running_server(
     finally:
         shutil.rmtree(folder)
         reaper.communicate(timeout=30)
+
+
+def _is_roomy(folder: Path) -> bool:
+    """Say whether a folder can take the data of some servers; copies in memory are cheap."""
+    try:
+        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _started(
