@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from daypass.domain.catalog import Catalog, RelationName
 from daypass.domain.exposure import Exposure
 from daypass.domain.scope import RowFilter, Scope
-from daypass.engines.contract import Plan, PreparedText, StatementFacts, TargetAddress
+from daypass.engines.contract import Plan, PreparedText, StatementFacts, TargetAddress, Verdict
 from daypass.engines.postgres.admin import OnStep
 from daypass.engines.postgres.compile import compile_scope
 from daypass.engines.postgres.exposures import exposures
@@ -21,6 +21,8 @@ from daypass.engines.postgres.statements import prepare_under, statement_facts
 from daypass.engines.postgres.target import PostgresTarget, own_plan
 from daypass.engines.postgres.wire.greeting import PostgresGreeting
 from daypass.engines.relay_contract import Line, RelayLimits, RelayPorts
+
+_SHORT_TEXT = 4096
 
 
 class PostgresEngine:
@@ -97,4 +99,13 @@ class PostgresEngine:
 
     def prepare(self, text: str, plan: Plan) -> PreparedText:
         """Decide whether a text may run under a plan, and put the plan's names into it."""
-        return prepare_under(text, own_plan(plan).session_scope)
+        known = own_plan(plan)
+        scope = known.session_scope
+        if len(text) <= _SHORT_TEXT or scope.answers.get(text) is not None:
+            return prepare_under(text, scope)
+        # Whoever calls waits in a thread: there it would hold up everybody by the interpreter's
+        # lock.
+        found = apart_reader().prepare(text, known)
+        if found.verdict is Verdict.FORWARD:
+            scope.answers.put(text, found)
+        return found

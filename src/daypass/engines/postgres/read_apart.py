@@ -27,9 +27,11 @@ from typing import IO, Final
 import structlog
 
 from daypass.domain.catalog import RelationName
+from daypass.engines.contract import PreparedText, Verdict
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.relay_judge import depends_on_session, read_text
 from daypass.engines.postgres.relay_reading import TOO_LARGE, Reading, Refusal
+from daypass.engines.postgres.statements import prepare_under
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +51,9 @@ _GIVEN_UP: Final = Refusal(
 Apart = tuple[Reading, Reading]
 """What a text is under its plan, and with what the session has made."""
 
+_Asked = tuple[str, dict[str, AbstractSet[RelationName]] | None, frozenset[str]]
+"""A text, and what its session has prepared and made; None where it is only to be prepared."""
+
 
 class ApartReader:
     """One process that reads one text after the other; it ends with the one that started it."""
@@ -67,7 +72,24 @@ class ApartReader:
     ) -> Apart:
         """Do as `read_text` does; a text that takes longer than `LONGEST_S` is refused."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._ask, text, plan, prepared, temporary)
+        asked = text, dict(prepared), frozenset(temporary)
+        found = await loop.run_in_executor(self._thread, self._ask, plan, asked)
+        if not isinstance(found, tuple):
+            given_up = Reading(text, (), _GIVEN_UP)
+            return given_up, given_up
+        return found
+
+    def prepare(self, text: str, plan: PostgresPlan) -> PreparedText:
+        """Do as `prepare_under` does, from a thread that may wait; as `read` for what is refused."""
+        found = self._thread.submit(self._ask, plan, (text, None, frozenset())).result()
+        if not isinstance(found, PreparedText):
+            return PreparedText(
+                Verdict.DENY,
+                (),
+                code=_GIVEN_UP.code,
+                reason=f"{_GIVEN_UP.message}: {_GIVEN_UP.hint}",
+            )
+        return found
 
     def close(self) -> None:
         """End the process; another is started when there is something to read."""
@@ -81,14 +103,7 @@ class ApartReader:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def _ask(
-        self,
-        text: str,
-        plan: PostgresPlan,
-        prepared: Mapping[str, AbstractSet[RelationName]],
-        temporary: AbstractSet[str],
-    ) -> Apart:
-        asked = pickle.dumps((text, dict(prepared), frozenset(temporary)))
+    def _ask(self, plan: PostgresPlan, asked: _Asked) -> Apart | PreparedText | None:
         process = self._running()
         timer = threading.Timer(LONGEST_S, process.kill)
         timer.daemon = True
@@ -96,16 +111,15 @@ class ApartReader:
         try:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("a process without pipes")
-            for part in (self._written(plan), asked):
+            for part in (self._written(plan), pickle.dumps(asked)):
                 _write(process.stdin, part)
             process.stdin.flush()
             # It is our own process, and knows nothing but what it was given.
-            found: Apart = pickle.loads(_read(process.stdout))  # noqa: S301
+            found: Apart | PreparedText = pickle.loads(_read(process.stdout))  # noqa: S301
         except (OSError, EOFError) as error:
-            _log.warning("text_not_read", size=len(text), error=type(error).__name__)
+            _log.warning("text_not_read", size=len(asked[0]), error=type(error).__name__)
             self.close()
-            given_up = Reading(text, (), _GIVEN_UP)
-            return given_up, given_up
+            return None
         else:
             return found
         finally:
@@ -164,16 +178,24 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
     while True:
         try:
             written = _read(asked)
-            text, prepared, temporary = pickle.loads(_read(asked))  # noqa: S301  # of our parent
+            given: _Asked = pickle.loads(_read(asked))  # noqa: S301  # of our parent
         except EOFError:
             return
         plan: PostgresPlan = pickle.loads(written)  # noqa: S301  # of our parent
+        text, prepared, temporary = given
         scope = plan.session_scope
+        if prepared is None:
+            _answer(answered, prepare_under(text, scope))
+            continue
         shared = own = read_text(text, scope, plan)
         if depends_on_session(shared, temporary):
             own = read_text(text, replace(scope, prepared=prepared, temporary=temporary), plan)
-        _write(answered, pickle.dumps((shared, own)))
-        answered.flush()
+        _answer(answered, (shared, own))
+
+
+def _answer(answered: IO[bytes], found: Apart | PreparedText) -> None:
+    _write(answered, pickle.dumps(found))
+    answered.flush()
 
 
 def main() -> None:

@@ -89,7 +89,9 @@ class Judge:
     async def read_apart(self, text: str, read: ReadsApart) -> None:
         """Have a text read elsewhere; it is at hand afterwards."""
         shared, self._ready = await read(text, self._plan, self._prepared(), self._temporary)
-        self._readings.put(text, shared)
+        if shared.refusal is None:
+            # A refusal may be for the time it took.
+            self._readings.put(text, shared)
 
     def forget(self) -> None:
         """Keep no text at hand that was read elsewhere: it was sent."""

@@ -7,8 +7,10 @@ import pytest
 
 from daypass.engines.postgres import read_apart, relay_client
 from daypass.engines.postgres.read_apart import ApartReader
+from daypass.engines.postgres.statements import prepare_under
 from tests.unit.engines.postgres.relay.talk import (
     FLUSH,
+    PLAN,
     SYNC,
     Talk,
     bind,
@@ -86,6 +88,11 @@ async def test_a_text_that_takes_too_long_is_refused(
     other = Talk(apart=reader.read)
     other.says(query(_LONG + "; SELECT 3"))
     assert b"INSERT" in await _done(other)
+
+
+def test_a_text_that_is_only_prepared_is_so_elsewhere_too(reader: ApartReader) -> None:
+    for text in (_LONG + "; SELECT 4", _FORBIDDEN + "; SELECT 4"):
+        assert reader.prepare(text, PLAN) == prepare_under(text, PLAN.session_scope)
 
 
 async def test_many_short_texts_at_once_leave_others_their_turn(reader: ApartReader) -> None:
