@@ -80,7 +80,7 @@ class ApartReader:
         return found
 
     def prepare(self, text: str, plan: PostgresPlan) -> PreparedText:
-        """Do as `prepare_under` does, from a thread that may wait; as `read` for what is refused."""
+        """Do as `prepare_under` does; to be called in a thread that may wait."""
         found = self._thread.submit(self._ask, plan, (text, None, frozenset())).result()
         if not isinstance(found, PreparedText):
             return PreparedText(
