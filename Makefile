@@ -4,8 +4,8 @@
 SHELL := /bin/sh
 .PHONY: help setup demo tour test test-long test-long-beside test-long-alone leaks mutants bench lint format lock clean
 
-# Tests at once; each worker has PostgreSQL servers of its own, and often waits for them.
-WORKERS ?= 3
+# Tests at once; each worker has PostgreSQL servers of its own.
+WORKERS ?= 2
 # How long each long suite goes on.
 LONG_SECONDS ?= 600
 # Which tests, as files or folders.

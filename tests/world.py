@@ -21,7 +21,7 @@ from daypass.domain.scope import AskedScope
 from daypass.domain.secret import Secret
 from daypass.domain.statement_class import StatementClass
 from daypass.embedded import Binaries, Cluster
-from daypass.engines.contract import Engine
+from daypass.engines.contract import Engine, Target
 from daypass.engines.postgres import PostgresEngine
 from daypass.operations.apply_grant import apply_grant
 from daypass.operations.close_grant import close_grant
@@ -226,16 +226,24 @@ async def world(
     try:
         yield World(ctx, company, conninfo, key, instance.id, shop)
     finally:
-        target = await open_target(ctx, instance.id)
+        await _clear(await open_target(ctx, instance.id), company)
+        await ctx.targets.aclose()
+        await ctx.store.aclose()
+        if not keep_store:
+            await asyncio.to_thread(pg.drop_database, store_cluster, conninfo)
+
+
+async def _clear(target: Target, company: CompanyServer) -> None:
+    """Take everything of a Daypass away, and what work that was cut short makes meanwhile."""
+    for _ in range(20):
         left = await target.inventory()
         if left.accounts:
             await target.close(tuple(left.accounts))
         for database, scope_hash in left.scopes:
             await target.remove_scope(database, scope_hash)
-        await ctx.targets.aclose()
-        await ctx.store.aclose()
-        if not keep_store:
-            await asyncio.to_thread(pg.drop_database, store_cluster, conninfo)
+        if not company.ours():
+            return
+        await asyncio.sleep(0.1)
 
 
 def as_account(company: CompanyServer, account: str, password: str, database: str = "shop") -> str:

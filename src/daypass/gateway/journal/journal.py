@@ -37,6 +37,7 @@ from daypass.gateway.journal.files import (
 from daypass.gateway.journal.format import (
     MAX_RECORD,
     VERSION,
+    Corrupt,
     OpenStatement,
     Record,
     Seal,
@@ -400,15 +401,20 @@ class Journal:
         Raises `Corrupt` for a record that is not as it was written.
         """
         with self._reading:
-            return self._reader.read(
-                tuple(self._segments), after, self._commit.synced, most, most_bytes
-            )
+            while True:
+                segments = tuple(self._segments)
+                try:
+                    return self._reader.read(segments, after, self._commit.synced, most, most_bytes)
+                except FileNotFoundError as error:
+                    if segments == tuple(self._segments):
+                        name = str(error.filename)
+                        raise Corrupt(name, 0, "a segment that was not shipped is gone") from error
+                    # Shipped by somebody else and removed since it was looked at.
 
     def acknowledge(self, sequence: int) -> None:
         """Remove the segments whose records are all in the store; the last one stays."""
         while len(self._segments) > 1 and self._segments[0].last <= sequence:
-            self._segments[0].path.unlink(missing_ok=True)
-            del self._segments[0]
+            self._segments.pop(0).path.unlink(missing_ok=True)
 
     # Its end
 
