@@ -47,16 +47,16 @@ class _Way:
 async def measure(place: Place) -> list[Figure]:
     """Measure the gateway; what pgbouncer would do is left out where it is not installed."""
     ada = await place.actor("ada")
-    await request_access(place.ctx, ada, ask_for("sales.*", hours=2))
+    filed = await request_access(place.ctx, ada, ask_for("sales.*", hours=2))
     token = (await token_of(place.ctx, ada)).secret.reveal()
     with tempfile.TemporaryDirectory(prefix="daypass-bench-") as name:
         folder = Path(name)
-        figures = await _queries(place, folder, token)
+        figures = await _queries(place, folder, token, f"-c daypass.grant={filed.grant_id}")
         figures += await _idle(place, folder, token)
     return figures
 
 
-async def _queries(place: Place, folder: Path, token: str) -> list[Figure]:
+async def _queries(place: Place, folder: Path, token: str, options: str) -> list[Figure]:
     script = folder / "query.sql"
     script.write_text(_SCRIPT.format(customers=place.customers))
     share, rounds = (0.2, 1) if place.quick else (1.0, 5)
@@ -73,6 +73,7 @@ async def _queries(place: Place, folder: Path, token: str) -> list[Figure]:
                     "PGUSER": "ada@example.com",
                     "PGPASSWORD": token,
                     "PGDATABASE": "prod/shop",
+                    "PGOPTIONS": options,
                     "PGSSLMODE": "disable",
                 },
             ),
