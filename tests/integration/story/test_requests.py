@@ -581,3 +581,11 @@ async def test_a_token_asks_only_for_what_it_may(here: World) -> None:
             await request_access(here.ctx, _only(ada, *capabilities), to("prod/shop"))
         assert caught.value.detail_code == "token_capability"
     assert await here.rows("select count(*) from request") == [(0,)]
+
+
+@pytest.mark.one_major
+async def test_columns_to_unmask_are_pinned_when_they_are_asked_for(here: World) -> None:
+    filed = await here.ask("ben", "sales.customers", unmask=("sales.customers.e*",))
+    asked = (await request_of(here, filed.request_id)).asked
+    # A column that is added later is in no pattern that approvers said yes to.
+    assert asked.unmask == ("sales.customers.email", "sales.customers.email_lower")
