@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import psycopg
 import structlog
 
-from daypass.cancelling import heed_cancellation
+from daypass.cancelling import cancellable, heed_cancellation
 from daypass.domain.errors import Conflict, Error
 from daypass.domain.ids import PrincipalId
 from daypass.domain.permit import SessionPermit
@@ -128,7 +128,9 @@ class Gateway:
             self._group = group
             background = [group.create_task(self.watch.run(), name="gateway-watch")]
             if beats:
-                background.append(group.create_task(self._heartbeat(), name="gateway-heartbeat"))
+                background.append(
+                    group.create_task(cancellable(self._heartbeat()), name="gateway-heartbeat")
+                )
             servers = [
                 await loop.create_server(self._arriving, sock=each, backlog=_BACKLOG)
                 for each in sockets

@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 import structlog
 
-from daypass.cancelling import heed_cancellation
+from daypass.cancelling import cancellable, heed_cancellation
 from daypass.domain.errors import Error, Unavailable
 from daypass.domain.ids import RequestId, SessionId
 from daypass.domain.states import GrantState, SessionState
@@ -80,9 +80,11 @@ class Watch:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(listen(self._ctx.store, self._heard), name="gateway-listen")
-            group.create_task(self._repeat("look", self.look), name="gateway-look")
-            group.create_task(self._repeat("show", self._show), name="gateway-show")
+            group.create_task(
+                cancellable(listen(self._ctx.store, self._heard)), name="gateway-listen"
+            )
+            group.create_task(cancellable(self._repeat("look", self.look)), name="gateway-look")
+            group.create_task(cancellable(self._repeat("show", self._show)), name="gateway-show")
 
     def require_contact(self) -> None:
         """Raise `Unavailable` unless the store has answered lately."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 import psycopg
 import structlog
 
+from daypass.cancelling import cancellable
 from daypass.domain.errors import Error, Unavailable
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
@@ -37,9 +38,9 @@ async def set_clock(ctx: Context, clock: StoreClock) -> None:
 async def keep_shipping(ctx: Context, journal: Journal, folders: JournalFolders) -> None:
     """Run until cancelled; while the store is away the journal grows up to its limit."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_ship(ctx, journal), name="ship-journal")
-        group.create_task(_set_clock(ctx, journal.clock), name="store-clock")
-        group.create_task(_take_up(ctx, folders), name="journals-left-behind")
+        group.create_task(cancellable(_ship(ctx, journal)), name="ship-journal")
+        group.create_task(cancellable(_set_clock(ctx, journal.clock)), name="store-clock")
+        group.create_task(cancellable(_take_up(ctx, folders)), name="journals-left-behind")
 
 
 async def finish(ctx: Context, journal: Journal) -> bool:
