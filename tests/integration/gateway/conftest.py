@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from daypass.embedded import Cluster
 from tests import servers as pg
+from tests.client_desk import Desk, desk_on
 from tests.conftest import lacking
 from tests.gateways import Gate, gateway_on
 from tests.world import CompanyServer, World, company_server, world
@@ -37,3 +39,15 @@ async def gate(here: World, tmp_path: Path) -> AsyncIterator[Gate]:
     """Return a gateway with that Daypass behind it."""
     async with gateway_on(here, tmp_path) as found:
         yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(
+    store_cluster: Cluster, company: CompanyServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Desk]:
+    """Return a gateway with grants that a whole file of tests shares, for files of its loop."""
+    async with (
+        world(store_cluster, company, connections=16) as found,
+        desk_on(found, tmp_path_factory.mktemp("desk")) as opened,
+    ):
+        yield opened

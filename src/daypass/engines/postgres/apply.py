@@ -10,13 +10,13 @@ from psycopg import sql
 
 from daypass.domain.errors import Conflict, Invalid
 from daypass.domain.masks import JsonMask, Mask, RegexMask
-from daypass.domain.statement_class import StatementClass
 from daypass.engines.postgres import names
 from daypass.engines.postgres.admin import AdminConnection, comment_on_role
 from daypass.engines.postgres.marks import Mark, read_mark
 from daypass.engines.postgres.objects import ensure_database, ensure_instance, take_turn
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.remove import remove_views
+from daypass.engines.postgres.sequences import let_use_sequences
 from daypass.engines.postgres.views import (
     base_statements,
     views_owner_needs,
@@ -66,7 +66,7 @@ async def _make(connection: AdminConnection, plan: PostgresPlan, scope_oid: int)
     for step, statement in base_statements(plan, options=connection.has_membership_options):
         await connection.run(step, statement)
     await _let_call(connection, plan)
-    await _let_use_sequences(connection, plan)
+    await let_use_sequences(connection, plan)
     await _let_connect(connection, plan)
     await _check_columns(connection, plan)
 
@@ -191,38 +191,6 @@ async def _let_call(connection: AdminConnection, plan: PostgresPlan) -> None:
                 sql.Identifier(str(schema), str(routine)),
                 sql.SQL(", ").join(sql.Identifier(str(s), str(t)) for s, t in arguments),
                 sql.Identifier(plan.role),
-            ),
-        )
-
-
-async def _let_use_sequences(connection: AdminConnection, plan: PostgresPlan) -> None:
-    """Let inserts draw from the sequences of defaults, which the server checks for the session."""
-    relations = [
-        each.name
-        for each in plan.relations
-        if {StatementClass.INSERT, StatementClass.COPY_IN} & (each.classes | each.base_classes)
-    ]
-    if not relations:
-        return
-    rows = await connection.run(
-        "read sequences",
-        "select distinct sn.nspname, s.relname"
-        " from unnest(%s::text[], %s::text[]) as w(s, r)"
-        " join pg_namespace as n on n.nspname = w.s"
-        " join pg_class as c on c.relnamespace = n.oid and c.relname = w.r"
-        " join pg_attrdef as f on f.adrelid = c.oid"
-        " join pg_depend as d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid"
-        "   and d.refclassid = 'pg_class'::regclass"
-        " join pg_class as s on s.oid = d.refobjid and s.relkind = 'S'"
-        " join pg_namespace as sn on sn.oid = s.relnamespace"
-        " order by 1, 2",
-        ([n.schema for n in relations], [n.name for n in relations]),
-    )
-    for schema, sequence in rows:
-        await connection.run(
-            "grant sequence",
-            sql.SQL("grant usage on sequence {} to {}").format(
-                sql.Identifier(str(schema), str(sequence)), sql.Identifier(plan.role)
             ),
         )
 

@@ -33,7 +33,8 @@ _PROTECTED: Final = {
 _ALLOWED_VALUES: Final = {
     "client_encoding": frozenset({"utf8", "utf-8", "unicode"}),
     "standard_conforming_strings": frozenset({"on", "true", "yes", "1"}),
-    "row_security": frozenset({"on", "true", "yes", "1"}),
+    # Off, what a policy would hide is an error: pg_dump asks for that.
+    "row_security": frozenset({"on", "true", "yes", "1", "off", "false", "no", "0"}),
     "search_path": frozenset({""}),
 }
 """Variables that may be set to these values alone; drivers do so when they connect.
@@ -96,10 +97,12 @@ SENSITIVE_CATALOGS: Final = frozenset(
         "pg_stats",
         "pg_stats_ext",
         "pg_stats_ext_exprs",
-        "pg_subscription",
         "pg_user_mapping",
         "pg_user_mappings",
         "user_mapping_options",
     }
 )
-"""Relations of the system's that hold values of columns, passwords or addresses of others."""
+"""Relations of the system's that hold values of columns, passwords or addresses of others.
+
+Not pg_subscription: the server itself shows nobody but superusers the address in it.
+"""

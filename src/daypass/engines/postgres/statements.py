@@ -14,6 +14,7 @@ from daypass.domain.catalog import RelationName
 from daypass.domain.errors import Invalid
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import PreparedText, StatementFacts, Verdict
+from daypass.engines.postgres.dump_texts import sent_for_dump
 from daypass.engines.postgres.splice import Spliced, splice
 from daypass.engines.postgres.statement_classes import Analysis, analyze_text
 from daypass.engines.postgres.statement_decision import (
@@ -29,13 +30,6 @@ _Read = tuple[tuple[StatementFacts, ...], tuple[Analysis, ...]]
 
 CACHE_BYTES: Final = 32 * 1_048_576
 _CACHE: Final[TextCache[_Read]] = TextCache(CACHE_BYTES)
-
-_SENT_INSTEAD: Final = {
-    "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = "
-    "'restrict_nonsystem_relation_kind'": "SELECT set_config('restrict_nonsystem_relation_kind', "
-    "'foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
-}
-"""What pg_dump says so that no view runs code while it reads: a grant's relations are views."""
 
 _NOTHING_PREPARED: Final[Mapping[str, AbstractSet[RelationName]]] = MappingProxyType({})
 
@@ -91,7 +85,7 @@ def prepare_under(text: str, scope: SessionScope) -> PreparedText:
 
 
 def _prepare(text: str, scope: SessionScope) -> PreparedText:
-    text = _SENT_INSTEAD.get(text, text)
+    text = sent_for_dump(text, scope)
     try:
         facts, analyses = _read(text)
         denials = _denials(analyses, scope)

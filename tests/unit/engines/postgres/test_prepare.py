@@ -319,6 +319,15 @@ def test_what_pg_dump_begins_with_is_sent() -> None:
     )
     assert "'foreign-table'" in sent
     assert "view" not in sent
+    # A sequence is nobody's relation; the system's view shows what one may know of it.
+    sent = _forwarded("""SELECT last_value, is_called FROM sales."o'rders_id""seq\"""")
+    assert sent.endswith("schemaname = 'sales' AND sequencename = 'o''rders_id\"seq'")
+    for text in (
+        "SELECT last_value, is_called FROM hr.x; DELETE FROM sales.orders",
+        "SELECT last_value, is_called FROM hr.x y",
+        "SELECT last_value, is_called FROM HR.x",
+    ):
+        assert _denied(text).code in ("unknown_relation", "class_not_in_scope")
     assert _denied("SET search_path = pg_temp").code == "session_guard"
     assert _denied("SELECT set_config('search_path', 'evil', false)").code == "session_guard"
 
