@@ -15,6 +15,7 @@ from daypass.domain.catalog import RelationName
 from daypass.domain.errors import Invalid
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import PreparedText, StatementFacts, Verdict
+from daypass.engines.postgres import relay_shapes
 from daypass.engines.postgres.parsing import Node, parse_text, string
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.relay_names import PreparedNames
@@ -84,7 +85,9 @@ class Judge:
         if ready is not None and ready.text == text:
             return ready
         found = self._readings.get(text)
-        return None if found is None or depends_on_session(found, self._temporary) else found
+        if found is None:
+            return relay_shapes.find(self._scope.shapes, text)
+        return None if depends_on_session(found, self._temporary) else found
 
     async def read_apart(self, text: str, read: ReadsApart) -> None:
         """Have a text read elsewhere; it is at hand afterwards."""
@@ -103,6 +106,7 @@ class Judge:
         if found is None:
             found = read_text(text, self._scope, self._plan)
             self._readings.put(text, found)
+            relay_shapes.keep(self._scope.shapes, found)
         if depends_on_session(found, self._temporary):
             return read_text(text, self._with_its_own(), self._plan)
         return found
@@ -203,6 +207,8 @@ def _guarded(
     text: str, analyses: tuple[Analysis, ...], scope: SessionScope, plan: PostgresPlan
 ) -> bool:
     """Say whether a parameter may meet a masked column; a native role has none."""
+    if "$" not in text:
+        return False
     touched = {scope.place(name, scope.temporary)[1] for a in analyses for name, _ in a.uses}
     masked = {
         column.base.name: name

@@ -17,6 +17,7 @@ from daypass.domain.statement_class import GATEWAY_TIMED, StatementClass
 from daypass.engines.contract import PreparedText
 from daypass.engines.postgres.function_classes import reads_nothing_of_the_customers
 from daypass.engines.postgres.relay_reading import Reading
+from daypass.engines.postgres.relay_shapes import Shapes
 from daypass.engines.postgres.session_guards import SENSITIVE_CATALOGS
 from daypass.engines.postgres.statement_classes import Analysis
 from daypass.engines.postgres.statement_kinds import NO_WRITE, SYSTEM_SCHEMAS
@@ -78,6 +79,10 @@ class SessionScope:
         default_factory=lambda: TextCache(ANSWERS_BYTES), init=False, compare=False, repr=False
     )
     """The same with what a relay needs besides."""
+    shapes: Shapes = field(
+        default_factory=lambda: TextCache(ANSWERS_BYTES), init=False, compare=False, repr=False
+    )
+    """What texts have in common that differ in literals alone."""
 
     def place(self, name: RelationName, temporary: AbstractSet[str]) -> tuple[Place, RelationName]:
         """Say where a name as written leads, and the relation's full name."""
