@@ -21,6 +21,8 @@ _TAKES_VALUE: Final = frozenset(
         *_VALUED.values(),
         *_SCOPE,
         "--native-role",
+        "--statement",
+        "--parameter",
         "--for",
         "--until",
         "--start",

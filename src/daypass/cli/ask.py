@@ -47,6 +47,18 @@ NativeRole = Annotated[
     str,
     typer.Option("--native-role", help="A role the database has of itself, instead of a scope."),
 ]
+Statements = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--statement", metavar="SQL", help="Only this very text may be sent; again for more."
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter", metavar="VALUE", help="What $1, $2 … of the one --statement must be."
+    ),
+]
 Duration = Annotated[str, typer.Option("--for", metavar="DURATION", help="For how long: 2h, 30m.")]
 Until = Annotated[
     str, typer.Option("--until", metavar="MOMENT", help="Until when: 18:00, +2h, 2026-11-24T18:00.")
@@ -73,6 +85,8 @@ def ask_body(
     filters: list[str] | None = None,
     settings: list[str] | None = None,
     native_role: str = "",
+    statements: list[str] | None = None,
+    parameters: list[str] | None = None,
     duration: str = "",
     until: str = "",
     start: str = "",
@@ -86,11 +100,18 @@ def ask_body(
         raise usage(
             f"{database!r} is no database", next_step="write instance/database, such as prod/shop"
         )
-    whole = not (profile or native_role)
+    exact = _exact(statements, parameters)
+    if exact and (classes or relations):
+        raise usage(
+            "--statement says by itself which --class and --relation it needs",
+            next_step="leave them out",
+        )
+    whole = not (profile or native_role or exact)
+    usual = _usual(whole=not (profile or exact))
     body: Json = {
         "database": database,
         "profile": profile,
-        "classes": sorted(each.value for each in classes or _usual(whole=not profile)),
+        "classes": sorted(each.value for each in classes or usual),
         "relations": relations or (["*.*"] if whole else []),
         "unmask": unmask or [],
         "row_filters": _pairs(filters, "--filter", "sales.orders=region = 'EU'"),
@@ -102,6 +123,8 @@ def ask_body(
     }
     if native_role:
         body["native_role"] = native_role
+    if exact:
+        body["statements"] = exact
     starts_at = read_moment(start, "--start") if start else None
     if starts_at is not None:
         body["starts_at"] = starts_at.isoformat()
@@ -119,6 +142,12 @@ def ask_body(
 
 def _usual(*, whole: bool) -> list[StatementClass]:
     return [StatementClass.EXPLAIN, StatementClass.SELECT] if whole else []
+
+
+def _exact(statements: list[str] | None, parameters: list[str] | None) -> list[Json]:
+    if parameters and len(statements or ()) != 1:
+        raise usage("--parameter goes with one --statement")
+    return [{"text": each, "parameters": parameters or None} for each in statements or ()]
 
 
 def _pairs(given: list[str] | None, option: str, example: str) -> dict[str, str]:

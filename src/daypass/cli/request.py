@@ -35,6 +35,8 @@ def request(
     filters: ask.Filters = None,
     settings: ask.Settings = None,
     native_role: ask.NativeRole = "",
+    statements: ask.Statements = None,
+    parameters: ask.Parameters = None,
     duration: ask.Duration = "",
     until: ask.Until = "",
     start: ask.Start = "",
@@ -64,6 +66,8 @@ def request(
         filters=filters,
         settings=settings,
         native_role=native_role,
+        statements=statements,
+        parameters=parameters,
         duration=duration,
         until=until,
         start=start,
@@ -74,7 +78,7 @@ def request(
     )
     patience = read_duration(wait, "--wait") if wait else None
     client = connect()
-    if not (profile or relations or native_role or as_json):
+    if not (profile or relations or native_role or statements or as_json):
         note("no --relation and no --profile: this asks for all relations, *.*")
     try:
         if dry_run:

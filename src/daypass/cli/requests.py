@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Annotated
 
 import typer
@@ -114,6 +115,11 @@ def asks_for(each: Json) -> str:
         return f"profile {each['profile']}"
     if asked["native_role"]:
         return f"role {asked['native_role']}"
+    exact = asked.get("statements")
+    if exact:
+        return shorten(exact[0]["text"], 60, placeholder=" …") + (
+            f" and {len(exact) - 1} more" if len(exact) > 1 else ""
+        )
     what = f"{', '.join(asked['classes'])} on {', '.join(asked['relations'])}"
     return f"{what}, {', '.join(asked['unmask'])} in clear" if asked["unmask"] else what
 
@@ -130,9 +136,20 @@ def asked_facts(found: Json) -> list[tuple[str, object]]:
         ("only rows", [f"{k}: {v}" for k, v in asked["row_filters"].items()]),
         ("settings", asked["settings"]),
         ("native role", asked["native_role"]),
+        ("only", "\n".join(_exact(each) for each in asked.get("statements", ()))),
         ("credentials", found["direct_credentials"] and "direct: a login of one's own"),
         ("break-glass", found["break_glass"] or None),
     ]
+
+
+def _exact(statement: Json) -> str:
+    """Say all of a text that is approved by being read, and the values it is held to."""
+    values = statement["parameters"]
+    if values is None:
+        return str(statement["text"])
+    return f"{statement['text']} with " + ", ".join(
+        "null" if each is None else repr(each) for each in values
+    )
 
 
 def _show(found: Json) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daypass.domain.ids import DatabaseId, GrantId, InstanceId, PrincipalId, SessionId
+from daypass.domain.limits import SessionLimits
 from daypass.domain.scope import Scope
 
 
@@ -27,3 +28,4 @@ class SessionPermit:
     scope: Scope
     deadline: datetime
     timed_by_gateway: bool
+    limits: SessionLimits

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from daypass.domain.catalog import ColumnName, RelationName
+from daypass.domain.limits import ExactStatement
 from daypass.domain.masks import Mask
 from daypass.domain.statement_class import StatementClass
 
@@ -21,7 +22,8 @@ class AskedScope:
 
     `relations` are globs over `schema.name` (`sales.*`, `*.orders`); `unmask` are globs over
     `schema.relation.column`; `row_filters` narrow relations (glob → predicate over clear columns);
-    `native_role` asks for a role the database has of itself instead of relations.
+    `native_role` asks for a role the database has of itself instead of relations. With `statements`
+    nothing else may be sent: classes and relations are then those that they need.
     """
 
     classes: frozenset[StatementClass]
@@ -30,6 +32,7 @@ class AskedScope:
     row_filters: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     native_role: str | None = None
+    statements: tuple[ExactStatement, ...] = ()
 
 
 def _shown(value: LiteralValue) -> str:

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from daypass.domain.errors import Error
+from daypass.domain.limits import ExactStatement, Parameters
 from daypass.engines.contract import Plan, SessionSpec, StatementFacts
 
 # Until a client is let in
@@ -172,14 +172,6 @@ class RelayTarget(Protocol):
 # The relay
 
 
-class Parameters(StrEnum):
-    """How bind parameters are recorded."""
-
-    FULL = "full"
-    HASH = "hash"
-    NONE = "none"
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """A statement about to be forwarded; what an entry says of it.
@@ -234,8 +226,10 @@ class RelayLimits:
     rows: int | None = None
     size_bytes: int | None = None
     parameters: Parameters = Parameters.FULL
-    exact_texts: frozenset[str] | None = None
-    """The only texts that may be sent, of an exact-statement grant."""
+    exact: tuple[ExactStatement, ...] = ()
+    """The only ones that may be sent, of an exact-statement grant; else none. Space around a text
+    and semicolons behind it make no difference, nothing else. Fixed values are sent as they were
+    approved, as text, where the client's mean the same."""
 
 
 class RelayPorts(Protocol):

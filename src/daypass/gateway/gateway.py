@@ -21,7 +21,7 @@ from daypass.domain.errors import Conflict, Error
 from daypass.domain.ids import PrincipalId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
-from daypass.engines.relay_contract import Line, RelayEngine, RelayLimits
+from daypass.engines.relay_contract import Line, RelayEngine
 from daypass.gateway.certificate import ServerTls
 from daypass.gateway.client_port import ClientPort
 from daypass.gateway.journal.clock import StoreClock, moment
@@ -207,15 +207,6 @@ class Gateway:
     def open_log(self, permit: SessionPermit, actor: Actor, grant: GrantRow) -> SessionLog:
         """Begin to write a session's statements down."""
         return self._logs.open_log(permit, actor, grant)
-
-    def limits_of(self, grant: GrantRow) -> RelayLimits:
-        """Return what a grant's sessions may do."""
-        given = grant.limits
-        return RelayLimits(
-            statement_timeout_s=given.get("statement_timeout_s"),
-            rows=given.get("rows"),
-            size_bytes=given.get("size_bytes"),
-        )
 
     def left_until(self, deadline: datetime) -> timedelta:
         """Return how long it is to a moment, by the store's clock."""

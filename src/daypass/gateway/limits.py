@@ -1,4 +1,4 @@
-"""How many connections there may be before anybody is known, and of whom; a place is given back."""
+"""Limits: on connections before anybody is known and after, and those of a session's grant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from daypass.domain.limits import SessionLimits
+from daypass.engines.relay_contract import RelayLimits
 from daypass.gateway.throttle import network_of
 
 # Before a client is let in. Its bytes are bounded by the greeting and by what TLS keeps of it.
@@ -25,6 +27,17 @@ class ConnectionLimits:
     per_place: int = 1000
     handshakes: int = 400
     handshakes_per_place: int = 200
+
+
+def relay_limits(given: SessionLimits) -> RelayLimits:
+    """Return what a relay keeps of a session's limits."""
+    return RelayLimits(
+        statement_timeout_s=given.statement_timeout_s,
+        rows=given.rows,
+        size_bytes=given.size_bytes,
+        parameters=given.parameters,
+        exact=given.statements,
+    )
 
 
 class Places:

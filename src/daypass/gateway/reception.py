@@ -29,7 +29,7 @@ from daypass.engines.relay_contract import (
 )
 from daypass.gateway.client_port import ClientPort
 from daypass.gateway.keys import cancel_key
-from daypass.gateway.limits import DIAL_S, HANDSHAKE_S
+from daypass.gateway.limits import DIAL_S, HANDSHAKE_S, relay_limits
 from daypass.gateway.session import GatewaySession
 from daypass.gateway.throttle import network_of
 from daypass.gateway.wording import greeting_notices, shutting_down
@@ -256,7 +256,12 @@ class Reception:
         )
         plan = candidate.found.plan
         line = await open_line(
-            gateway.ctx, permit, plan, settings=hello.settings, application=_application(hello)
+            gateway.ctx,
+            permit,
+            plan,
+            # They could give an approved text another meaning: `datestyle`, for one.
+            settings=() if permit.limits.exact else hello.settings,
+            application=_application(hello),
         )
         if self._over:
             line.transport.abort()
@@ -265,7 +270,6 @@ class Reception:
         # From here to its end nothing waits: a session is either not there, or kept.
         try:
             log = gateway.open_log(permit, actor, candidate.grant)
-            limits = gateway.limits_of(candidate.grant)
             session = GatewaySession(
                 self._port,
                 line,
@@ -273,9 +277,8 @@ class Reception:
                 candidate.grant.database,
                 log,
                 gateway.ports,
-                statement_timeout_s=limits.statement_timeout_s,
             )
-            relay = gateway.engine.relay(plan, line, session, limits)
+            relay = gateway.engine.relay(plan, line, session, relay_limits(permit.limits))
             early = self._greeting.admit(
                 line,
                 cancel_key(gateway.cancel_secret, permit.session_id),
@@ -285,6 +288,7 @@ class Reception:
                     permit.deadline,
                     gateway.left_until(permit.deadline),
                     permit.scope,
+                    permit.limits,
                     gateway.ctx.public_url,
                 ),
             )

@@ -17,7 +17,7 @@ from daypass.domain.errors import Error, Invalid
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.engines.contract import Engine
-from daypass.engines.relay_contract import Parameters, RelayEngine
+from daypass.engines.relay_contract import RelayEngine
 from daypass.gateway.certificate import (
     ServerTls,
     given_certificate,
@@ -32,7 +32,7 @@ from daypass.gateway.journal.shipping import finish, keep_shipping, set_clock
 from daypass.gateway.journal.statement_log import StatementLog
 from daypass.operations.context import Context
 from daypass.operations.show_gateways import announce_gateway, withdraw_gateway
-from daypass.operations.statement_entries import Recording
+from daypass.operations.statement_entries import PARAMETER_HASHES, Recording
 from daypass.store.grants import GrantRow
 
 _WITHDRAW_S: Final = 5.0
@@ -65,11 +65,12 @@ class _Logs:
 
     def __init__(self, ctx: Context, journal: Journal) -> None:
         self._journal = journal
-        self._recording = Recording(Parameters.FULL, ctx.secrets.derive("hashes of parameters"))
+        self._key = ctx.secrets.derive(PARAMETER_HASHES)
 
     def open_log(self, permit: SessionPermit, actor: Actor, grant: GrantRow) -> StatementLog:
         """Begin to write a session's statements down."""
-        return StatementLog(self._journal, permit, actor, grant.rule, self._recording)
+        recording = Recording(permit.limits.parameters, self._key)
+        return StatementLog(self._journal, permit, actor, grant.rule, recording)
 
 
 @asynccontextmanager

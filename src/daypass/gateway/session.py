@@ -43,6 +43,9 @@ class SessionLog(Protocol):
     def end_all(self, outcome: str) -> None:
         """Write down that whatever still runs ended with its session."""
 
+    async def synced(self) -> None:
+        """Return once all that was written down is on disk; raises `Unavailable` if it is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionPorts:
@@ -71,7 +74,6 @@ class GatewaySession(asyncio.Protocol):
         database: str,
         log: SessionLog,
         ports: SessionPorts,
-        statement_timeout_s: float | None = None,
     ) -> None:
         self.permit = permit
         self.database = database
@@ -91,7 +93,11 @@ class GatewaySession(asyncio.Protocol):
         self._server_full = False
         self._client_held = False
         self._left_because = ""
-        self._statement_timeout_s = statement_timeout_s
+        self._statement_timeout_s = permit.limits.statement_timeout_s
+        self._strict = permit.limits.strict
+        self._unsynced = False
+        """Something in `_to_server` may not go before what was written down of it is on disk."""
+        self._syncing = False
         self._limit_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -190,7 +196,9 @@ class GatewaySession(asyncio.Protocol):
 
     def started(self, statement: Started) -> int:
         """Write a statement down before it is forwarded."""
-        return self._log.started(statement)
+        number = self._log.started(statement)
+        self._unsynced = self._strict
+        return number
 
     def refused(self, statement: Refused) -> None:
         """Write a refusal down."""
@@ -346,7 +354,7 @@ class GatewaySession(asyncio.Protocol):
 
     def _hold_client(self) -> None:
         """Read the client only while what it sends has somewhere to go."""
-        hold = self._server_full or (self.relay is not None and self.relay.held)
+        hold = self._server_full or self._syncing or (self.relay is not None and self.relay.held)
         if hold is not self._client_held and not self.over_reason:
             self._client_held = hold
             if hold:
@@ -356,10 +364,35 @@ class GatewaySession(asyncio.Protocol):
 
     def _flush_server(self) -> None:
         out = self._to_server
+        if self._syncing:
+            # All that comes meanwhile goes behind it.
+            return
+        if self._unsynced and out:
+            self._syncing = True
+            self._ports.spawn(self._sync_first(), f"sync-{self.id}")
+            return
         if out:
             self._to_server = []
             if not self._server.is_closing():
                 self._server.write(out[0] if len(out) == 1 else b"".join(out))
+
+    async def _sync_first(self) -> None:
+        """Send what waits once it is on record on disk; should it not get there, end the session.
+
+        What was written down while this waited is on disk only after the next turn.
+        """
+        try:
+            while self._unsynced and not self.over_reason:
+                self._unsynced = False
+                await self._log.synced()
+        except Unavailable as error:
+            self._to_server.clear()
+            self.end(error)
+            self._finish(error.message)
+            return
+        self._syncing = False
+        if not self.over_reason:
+            self._flush()
 
     def _finish(self, reason: str, cancel: bool = False) -> None:
         if self.over_reason:
@@ -368,6 +401,9 @@ class GatewaySession(asyncio.Protocol):
         for timer in (self._timer, self._limit_timer):
             if timer is not None:
                 timer.cancel()
+        if self._syncing or self._unsynced:
+            # Never sent: nobody can say that it is on record.
+            self._to_server.clear()
         self._flush()
         if cancel:
             self.cancel()

@@ -8,16 +8,25 @@ from typing import Final
 
 from daypass.domain.duration import format_duration
 from daypass.domain.errors import Conflict, Error, Unavailable
+from daypass.domain.limits import SessionLimits
 from daypass.domain.scope import Scope
 from daypass.store.sessions import WatchedSession
 
 _NAMED: Final = 12
+_TEXTS: Final = 5
+_TEXT: Final = 200
 
 
 def greeting_notices(
-    grant_id: int, database: str, deadline: datetime, left: timedelta, scope: Scope, address: str
+    grant_id: int,
+    database: str,
+    deadline: datetime,
+    left: timedelta,
+    scope: Scope,
+    limits: SessionLimits,
+    address: str,
 ) -> tuple[str, ...]:
-    """Say what a session is under: its grant, its deadline, and what is masked."""
+    """Say what a session is under: its grant, its deadline, what is masked, and its limits."""
     first = (
         f"grant {grant_id} on {database} until {clock_time(deadline)} "
         f"({format_duration(left)} left); every statement is recorded"
@@ -29,9 +38,32 @@ def greeting_notices(
     filtered = [str(each.name) for each in scope.relations if each.filters]
     if filtered:
         notices.append("some rows are hidden in: " + _some(filtered))
+    bounds = _bounds(limits)
+    if bounds:
+        notices.append(f"each statement may have {bounds}")
+    if limits.exact:
+        notices.append("nothing but what was approved may be sent: " + _texts(limits))
     if address:
         notices.append(f"details: {address}/grants/{grant_id}")
     return tuple(notices)
+
+
+def _bounds(limits: SessionLimits) -> str:
+    said = []
+    if limits.statement_timeout_s is not None:
+        said.append(f"{limits.statement_timeout_s:g} s")
+    if limits.rows is not None:
+        said.append(f"{limits.rows} rows")
+    if limits.size_bytes is not None:
+        said.append(f"{limits.size_bytes} bytes")
+    return ", ".join(said)
+
+
+def _texts(limits: SessionLimits) -> str:
+    texts = [" ".join(each.text.split()) for each in limits.statements]
+    more = len(texts) - _TEXTS
+    shown = [each if len(each) <= _TEXT else each[:_TEXT] + "…" for each in texts[:_TEXTS]]
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def _some(names: Iterable[str]) -> str:

@@ -56,10 +56,12 @@ async def find_candidates(
     return tuple(sorted(found, key=_breadth))
 
 
-def _breadth(candidate: Candidate) -> tuple[bool, bool, int, int, int, int]:
+def _breadth(candidate: Candidate) -> tuple[bool, bool, bool, int, int, int, int]:
     scope = candidate.found.scope
     return (
         bool(candidate.found.plan.blocked) or candidate.found.plan.opens_nothing,
+        # Whoever names none would find that nothing else can be sent.
+        bool(candidate.grant.asked.statements),
         scope.native_role is not None,
         len(scope.relations),
         len(scope.classes),
@@ -114,6 +116,7 @@ async def authorize_session(
             process_id=ctx.process_id,
             address=actor.address,
             application=actor.application,
+            token_id=TokenId(actor.token_id) if actor.token_id is not None else None,
             most=most,
         )
         await entries.append(
@@ -143,6 +146,7 @@ async def authorize_session(
             scope=found.scope,
             deadline=grant.deadline,
             timed_by_gateway=bool(found.plan.timed_by_gateway),
+            limits=grant.session_limits,
         )
 
 

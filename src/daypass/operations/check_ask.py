@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from daypass.domain.errors import Invalid
+from daypass.domain.limits import ExactStatement
 from daypass.operations.consider import Ask
 
 _SAYS_NOTHING = re.compile(r"[\s.…·_\-]+")
@@ -14,6 +16,10 @@ _TEXTS = {"reason": 2000, "ticket": 200, "database": 200, "profile": 200}
 _GLOBS = 500
 _NAME = 500
 _FILTER = 4000
+_STATEMENTS = 20
+_STATEMENT = 16_000
+"""Longer ones nobody reads before they approve."""
+_VALUES = 500
 
 
 def check_ask(ask: Ask) -> None:
@@ -33,6 +39,7 @@ def check_ask(ask: Ask) -> None:
             _check_text(name, key, _NAME)
             _check_text(name, value, _FILTER)
     _check_text("native_role", asked.native_role or "", _NAME)
+    _check_statements(asked.statements)
     if ask.duration is not None and ask.duration <= timedelta():
         raise Invalid(
             "the duration must be longer than zero",
@@ -46,6 +53,27 @@ def check_ask(ask: Ask) -> None:
             problems=(("starts_at", "no time zone"),),
             code="start_without_zone",
         )
+
+
+def _check_statements(statements: Sequence[ExactStatement]) -> None:
+    if len(statements) > _STATEMENTS:
+        raise Invalid(
+            f"{len(statements)} statements are more than the {_STATEMENTS} one request may name",
+            problems=(("statements", f"more than {_STATEMENTS}"),),
+            next_step="ask for them in several requests",
+            code="too_many",
+        )
+    for each in statements:
+        _check_text("statements", each.text, _STATEMENT)
+        values = each.parameters or ()
+        if len(values) > _VALUES:
+            raise Invalid(
+                f"a statement with more than {_VALUES} fixed values",
+                problems=(("statements", f"more than {_VALUES} values"),),
+                code="too_many",
+            )
+        for value in values:
+            _check_text("statements", value or "", _FILTER)
 
 
 def check_comment(text: str) -> None:

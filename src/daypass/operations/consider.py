@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import Plan
 from daypass.operations.context import Context
 from daypass.operations.database_facts import DatabaseFactsBundle, load_facts
+from daypass.operations.exact_statements import require_possible, with_needs
 from daypass.operations.policy_in_force import PolicyInForce
 from daypass.operations.work_out import work_out
 from daypass.policy.decide import decide
@@ -81,8 +82,10 @@ async def consider(
     Raises `Invalid` when the ask names what is not there or cannot be compiled.
     """
     facts = await load_facts(tx, database_id)
+    ask = replace(ask, asked=await with_needs(ctx, facts, ask.asked))
     asked, duration = _expanded(policy, ask)
     found = await work_out(ctx, policy, facts, principal, asked)
+    await require_possible(ctx, facts, found.plan, asked.statements)
     if ask.direct_credentials:
         _check_direct(asked)
     resolution = found.resolution
@@ -160,6 +163,13 @@ def _expanded(policy: PolicyInForce, ask: Ask) -> tuple[AskedScope, timedelta]:
 
 def _check_direct(asked: AskedScope) -> None:
     """Refuse what a client of one's own would not be held to; the rest is the rule's to say."""
+    if asked.statements:
+        raise Invalid(
+            "exact statements are kept by Daypass: a client of one's own could send anything",
+            problems=(("statements", "with direct credentials"),),
+            next_step="ask without direct credentials, or without the statements",
+            code="not_direct",
+        )
     if StatementClass.EXPLAIN in asked.classes and StatementClass.SELECT not in asked.classes:
         raise Invalid(
             "explain alone is kept by Daypass: a client of one's own could simply read",

@@ -14,6 +14,7 @@ from daypass.store.database import Tx
 from daypass.store.grants import GrantRow
 from daypass.store.jobs import Task, enqueue
 from daypass.store.processes import Hint, tell
+from daypass.store.sessions import SessionRow
 
 
 async def kill_session(ctx: Context, actor: Actor, session_id: SessionId, reason: str = "") -> None:
@@ -32,23 +33,34 @@ async def kill_session(ctx: Context, actor: Actor, session_id: SessionId, reason
         await _authorize(tx, actor, grant, session_id, reason)
         said = reason.strip()
         why = f"ended by {actor.principal.email}" + (f": {said}" if said else "")
-        if not await sessions.mark_closing(tx, session_id, why):
+        if not await end_session(tx, actor, session, why=why, reason=said):
             raise Conflict(f"session {session_id} is over already", code="session_ended")
-        await entries.append(
-            tx,
-            Entry(
-                EntryKind.SESSION_KILLED,
-                actor_id=actor.id,
-                address=actor.address,
-                application=actor.application,
-                database_id=grant.database_id,
-                grant_id=grant.id,
-                session_id=session_id,
-                content={"reason": said, "account": session.account},
-            ),
-        )
-        await enqueue(tx, Task.CLOSE_SESSIONS, lock=f"session:{session_id}", session_id=session_id)
-        await tell(tx, Hint.SESSION_KILLED, session_id)
+
+
+async def end_session(tx: Tx, actor: Actor, session: SessionRow, *, why: str, reason: str) -> bool:
+    """End a session with what its holder is told; False where it was over already.
+
+    Whoever calls has seen that the actor may. `reason` is for the log.
+    """
+    if not await sessions.mark_closing(tx, session.id, why):
+        return False
+    grant = await grants.get_grant(tx, session.grant_id)
+    await entries.append(
+        tx,
+        Entry(
+            EntryKind.SESSION_KILLED,
+            actor_id=actor.id,
+            address=actor.address,
+            application=actor.application,
+            database_id=grant.database_id if grant is not None else None,
+            grant_id=session.grant_id,
+            session_id=session.id,
+            content={"reason": reason, "account": session.account},
+        ),
+    )
+    await enqueue(tx, Task.CLOSE_SESSIONS, lock=f"session:{session.id}", session_id=session.id)
+    await tell(tx, Hint.SESSION_KILLED, session.id)
+    return True
 
 
 async def _authorize(

@@ -88,6 +88,8 @@ async def _make(
             ),
             "rows": rule.limits.rows,
             "size_bytes": rule.limits.size_bytes,
+            "parameters": rule.record.parameters.value,
+            "strict": rule.record.strict,
         },
         direct_credentials=request.direct_credentials,
         break_glass=request.break_glass,

@@ -8,12 +8,14 @@ from daypass.domain.ids import TokenId
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.operations.context import Context, require_capability
 from daypass.operations.entry_by import entry_by
-from daypass.store import entries, principals, tokens
+from daypass.operations.kill_session import end_session
+from daypass.store import entries, principals, sessions, tokens
 
 
 async def revoke_token(ctx: Context, actor: Actor, token_id: TokenId) -> None:
     """Revoke an access token and all that were issued with it; one that is gone stays so.
 
+    Sessions of gateways that were opened with them end.
     For the principal it is of, whoever answers for that one, and admins; any access token may
     revoke itself. Raises `NotFound` for what others may not know of.
     """
@@ -27,7 +29,8 @@ async def revoke_token(ctx: Context, actor: Actor, token_id: TokenId) -> None:
             raise NotFound(f"there is no access token {token_id}", code="token_not_found")
         # The same lock as issuing takes: none is issued with it from here on.
         await principals.lock_principal(tx, token.principal_id)
-        for revoked in await tokens.revoke_token(tx, token_id):
+        family = await tokens.revoke_token(tx, token_id)
+        for revoked in family:
             await entries.append(
                 tx,
                 entry_by(
@@ -37,4 +40,9 @@ async def revoke_token(ctx: Context, actor: Actor, token_id: TokenId) -> None:
                     principal=token.principal_id,
                     with_token=None if revoked == token_id else token_id,
                 ),
+            )
+        # Whoever opens one with it now waits for the lock, and finds it revoked.
+        for session in await sessions.of_tokens(tx, family):
+            await end_session(
+                tx, actor, session, why="its access token was revoked", reason="token revoked"
             )

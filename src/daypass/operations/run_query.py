@@ -12,6 +12,7 @@ from daypass.domain.catalog import RelationName
 from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Conflict, Denied, Error, Invalid, NotFound, Unavailable
 from daypass.domain.ids import GrantId, SessionId
+from daypass.domain.limits import Parameters, approved
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.domain.scope import AskedScope, LeftOut
@@ -22,7 +23,6 @@ from daypass.engines.contract import (
     StatementResult,
     Verdict,
 )
-from daypass.engines.relay_contract import Parameters
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
 from daypass.operations.consider import left_out_mend, left_out_text
 from daypass.operations.context import Context
@@ -101,11 +101,16 @@ async def run_query(
         content = {"database": database, **_content(ctx, text, parameters)}
         await _record_denied(ctx, actor, None, content, error.detail_code, error.message)
         raise
+    usable = _that_may_send(candidates, text, parameters)
     if len(text) <= _SHORT_TEXT:
-        candidate, prepared = _choose(ctx, candidates, text)
+        candidate, prepared = _choose(ctx, usable or candidates, text)
     else:
-        candidate, prepared = await asyncio.to_thread(_choose, ctx, candidates, text)
-    content = _content(ctx, text, parameters, prepared.statements)
+        candidate, prepared = await asyncio.to_thread(_choose, ctx, usable or candidates, text)
+    content = _content(ctx, text, parameters, prepared.statements, candidate)
+    if not usable:
+        other = _not_approved(database, candidate)
+        await _record_denied(ctx, actor, candidate.grant, content, other.detail_code, other.message)
+        raise other
     if prepared.verdict is Verdict.DENY:
         never = await _never_given(
             ctx, actor, candidate, prepared.missing, prepared.missing_classes
@@ -233,6 +238,38 @@ async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error
     )
 
 
+def _that_may_send(
+    candidates: Sequence[Candidate], text: str, parameters: Sequence[str | None]
+) -> tuple[Candidate, ...]:
+    """Return the candidates that allow a text as it is: those approved for it first."""
+    of_it, wider = [], []
+    for each in candidates:
+        statements = each.grant.asked.statements
+        if not statements:
+            wider.append(each)
+        elif approved(text, parameters, statements):
+            of_it.append(each)
+    return (*of_it, *wider)
+
+
+def _not_approved(database: str, candidate: Candidate) -> Denied:
+    return Denied(
+        Decision(
+            Outcome.DENIED,
+            (
+                Reason(
+                    "not_approved_text",
+                    f"grant {candidate.grant.id} is for exact statements, and this is another, "
+                    "or has other values",
+                ),
+            ),
+            next_step=f'ask for it: daypass request {database} --statement "…" --reason "…"; '
+            f"daypass grant {candidate.grant.id} shows what was approved",
+        ),
+        code="not_approved_text",
+    )
+
+
 def _choose(
     ctx: Context, candidates: Sequence[Candidate], text: str
 ) -> tuple[Candidate, PreparedText]:
@@ -308,10 +345,31 @@ def _content(
     text: str,
     parameters: Sequence[str | None],
     statements: Sequence[StatementFacts] = (),
+    candidate: Candidate | None = None,
 ) -> dict[str, Json]:
-    recording = Recording(Parameters.FULL, ctx.secrets.derive(PARAMETER_HASHES))
+    keep = _keep(candidate, statements)
+    recording = Recording(keep, ctx.secrets.derive(PARAMETER_HASHES))
     kept = statement_text(text, parameters, statements, recording)
     return {"origin": "query", **kept, **statement_facts(statements)}
+
+
+def _keep(candidate: Candidate | None, statements: Sequence[StatementFacts]) -> Parameters:
+    """Say how parameters are kept: as the rule says, and where anything masked is near, hashed."""
+    if candidate is None:
+        # Nobody's rule says anything of it.
+        return Parameters.HASH
+    keep = candidate.grant.session_limits.parameters
+    if keep is not Parameters.FULL:
+        return keep
+    masked = {
+        each.name
+        for each in candidate.found.scope.relations
+        if any(column.mask is not None for column in each.columns)
+    }
+    bare_names = {each.name for each in masked}
+    named = {name for each in statements for name in each.read | each.written}
+    near = any(name in masked or (not name.schema and name.name in bare_names) for name in named)
+    return Parameters.HASH if near or not statements else keep
 
 
 async def _record_denied(

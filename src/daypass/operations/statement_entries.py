@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from daypass.audit.entry import Entry, EntryKind, Json
 from daypass.domain.ids import DatabaseId, GrantId, SessionId
+from daypass.domain.limits import Parameters
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import StatementFacts
-from daypass.engines.relay_contract import Parameters
 
 NOT_KEPT = "(not kept: it may set a password)"
 PARAMETER_HASHES = "hashes of parameters"
@@ -64,7 +64,7 @@ def statement_text(
         return {"text": NOT_KEPT, "parameters": [], "length": len(text)}
     content: dict[str, Json] = {
         "text": storable(text[:_MOST]),
-        "parameters": _parameters(parameters, recording),
+        "parameters": kept_parameters(parameters, recording.parameters, recording.key),
         "length": len(text),
     }
     if len(text) > _MOST:
@@ -147,19 +147,25 @@ def storable(text: str) -> str:
     return text
 
 
-def _parameters(values: Sequence[str | None], recording: Recording) -> list[str | None]:
-    match recording.parameters:
+def kept_parameters(values: Sequence[str | None], keep: Parameters, key: bytes) -> list[str | None]:
+    """Return parameters as they may be kept; beyond 2²⁰ characters in all, as their hashes."""
+    match keep:
         case Parameters.NONE:
             return []
         case Parameters.HASH:
-            return [None if each is None else _hash(each, recording.key) for each in values]
+            return [None if each is None else _hash(each, key) for each in values]
         case Parameters.FULL:
+            if None not in values:
+                # Mostly they are few, short and plain.
+                whole = "".join(values)  # type: ignore[arg-type]
+                if len(whole) <= _MOST and whole.isascii() and "\0" not in whole:
+                    return list(values)
             kept: list[str | None] = []
             left = _MOST
             for each in values:
                 if each is not None and len(each) > left:
                     # All of it would let one statement fill the disk.
-                    kept.append(_hash(each, recording.key))
+                    kept.append(_hash(each, key))
                 else:
                     left -= len(each or "")
                     kept.append(None if each is None else storable(each))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from daypass.domain.decision import ApproverSpec, StepSpec
 from daypass.domain.duration import format_duration
 from daypass.domain.ids import PrincipalId
+from daypass.domain.limits import ExactStatement
 from daypass.operations.consider import Considered
 from daypass.operations.tell_people import members_of, owners_of, tell_people
 from daypass.policy.facts import class_names
@@ -97,6 +98,9 @@ def _warnings(considered: Considered) -> str:
     """Say what an approver should not have to look for."""
     asked, timed = considered.asked, considered.plan.timed_by_gateway
     said = []
+    if asked.statements:
+        said.append("Nothing else may be sent than: " + "; ".join(map(_exact, asked.statements)))
+        said.append(". ")
     if asked.unmask:
         said.append(f"Unmasked: {', '.join(asked.unmask)}. ")
     if considered.request.direct_credentials:
@@ -107,3 +111,10 @@ def _warnings(considered: Considered) -> str:
             "masked, and it ends by cutting the session. "
         )
     return "".join(said)
+
+
+def _exact(statement: ExactStatement) -> str:
+    if statement.parameters is None:
+        return statement.text
+    values = ", ".join("null" if each is None else repr(each) for each in statement.parameters)
+    return f"{statement.text} with {values}"

@@ -10,6 +10,7 @@ from typing import Final
 
 from daypass.domain.decision import Outcome
 from daypass.domain.ids import PrincipalId
+from daypass.domain.limits import ExactStatement
 from daypass.domain.principal import Principal, PrincipalKind
 from daypass.domain.scope import AskedScope, LiteralValue
 from daypass.domain.statement_class import StatementClass
@@ -21,7 +22,7 @@ from daypass.policy.load import SECTIONS
 _CASE_KEYS: Final = ("name", "requester", "database", "request", "at", "expect")
 _REQUEST_KEYS: Final = (
     "profile", "classes", "relations", "unmask", "row_filters", "settings", "native_role",
-    "duration", "reason", "ticket", "break_glass", "direct_credentials", "starts_at",
+    "statements", "duration", "reason", "ticket", "break_glass", "direct_credentials", "starts_at",
 )  # fmt: skip
 _EXPECT_KEYS: Final = (
     "outcome", "rule", "steps", "reasons", "masked", "clear", "rows", "left_out",
@@ -120,6 +121,7 @@ def _read_case(node: Entries, problems: Problems) -> Case | None:
             {k.value: v.value for k, v in request.pairs("row_filters")},
             {k.value: v.value for k, v in request.pairs("settings")},
             request.text("native_role") or None,
+            tuple(ExactStatement(each) for each in _values(request, "statements")),
         ),
         request.duration("duration"),
         request.text("reason"),

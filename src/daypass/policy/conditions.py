@@ -45,6 +45,7 @@ _REQUEST_NAMES: Final = {
     "request.settings": _LABELS,
     "request.profile": cel.Type.STRING,
     "request.native_role": cel.Type.STRING,
+    "request.statements": _STRINGS,
     "request.break_glass": cel.Type.BOOL,
     "request.direct_credentials": cel.Type.BOOL,
     "request.duration": cel.Type.DURATION,

@@ -102,6 +102,7 @@ def request_values(facts: RequestFacts, now: datetime) -> dict[str, object]:
         "request.settings": dict(asked.settings),
         "request.profile": facts.profile,
         "request.native_role": asked.native_role or "",
+        "request.statements": [each.text for each in asked.statements],
         "request.break_glass": facts.break_glass,
         "request.direct_credentials": facts.direct_credentials,
         "request.duration": facts.duration,

@@ -148,6 +148,12 @@ def _against(rule: AccessRule, policy: Policy, facts: RequestFacts) -> list[tupl
         add("ticket_missing", f"{named} asks for a ticket")
     elif pattern is not None and not pattern.matches(facts.ticket):
         add("ticket_malformed", f"the ticket {facts.ticket!r} does not match '{pattern.text}'")
+    if rule.require.statements and not asked.statements:
+        add(
+            "statements_missing",
+            f"{named} asks for the exact statements, which are all that may then be sent: "
+            '--statement "…"',
+        )
     if facts.break_glass and facts.starts_at is not None:
         add("break_glass_later", "break-glass opens at once, not later")
     if facts.unmask and facts.break_glass:
@@ -162,6 +168,8 @@ def _against(rule: AccessRule, policy: Policy, facts: RequestFacts) -> list[tupl
     found.extend(_settings_against(rule, policy, facts))
     if facts.direct_credentials and not rule.direct_credentials:
         add("direct_denied", f"{named} does not allow direct credentials")
+    elif facts.direct_credentials and asked.statements:
+        add("direct_denied", "exact statements are kept by Daypass, never by a login of one's own")
     elif facts.direct_credentials and role is not None:
         add("direct_denied", "a role of the database is used through Daypass, never directly")
     elif facts.direct_credentials and asked.classes & GATEWAY_TIMED:

@@ -79,6 +79,7 @@ def _narrow(whole: AskedScope, profile: Profile, narrower: AskedScope) -> AskedS
         unmask=unmask,
         row_filters=filters,
         settings=settings,
+        statements=narrower.statements,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from daypass.domain.decision import ApproverSpec, StepSpec
+from daypass.domain.limits import Parameters
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.conditions import (
     NEVER,
@@ -24,6 +25,7 @@ from daypass.policy.rules import (
     Defaults,
     Limits,
     Profile,
+    Recording,
     Requirements,
     Review,
 )
@@ -31,7 +33,7 @@ from daypass.policy.rules import (
 _ACCESS_KEYS: Final = (
     "name", "description", "when", "deny", "max_duration", "approve", "require", "on_connect",
     "allow_unmask", "native_roles", "settings", "direct_credentials", "break_glass", "review",
-    "pending_ttl", "limits",
+    "pending_ttl", "limits", "record",
 )  # fmt: skip
 _DENY_KEYS: Final = frozenset({"name", "description", "when", "deny"})
 _PROFILE_KEYS: Final = (
@@ -122,6 +124,7 @@ def read_access_rule(node: Entries, problems: Problems) -> AccessRule | None:
         review=rule_review,
         pending_ttl=fields.duration("pending_ttl"),
         limits=fields.nested("limits", lambda n: _read_limits(n, problems)) or Limits(),
+        record=fields.nested("record", lambda n: _read_record(n, problems)) or Recording(),
     )
     return rule if len(problems) == before else None
 
@@ -217,14 +220,16 @@ def _read_review(fields: Fields, problems: Problems) -> Review | None:
 
 
 def _read_require(node: Entries, problems: Problems) -> Requirements:
-    fields = Fields(node, ("reason", "ticket"), "'require'", problems)
+    fields = Fields(node, ("reason", "ticket", "statements"), "'require'", problems)
     ticket = fields.scalar("ticket", "a regular expression, or true")
     pattern = None
     if ticket is not None and not (ticket.plain and ticket.value == "false"):
         if ticket.plain and ticket.value == "true":
             ticket = Scalar(r"\S", ticket.source, ticket.start, ticket.end, "")
         pattern = compile_ticket_pattern(ticket, problems)
-    return Requirements(fields.boolean("reason") or False, pattern)
+    return Requirements(
+        fields.boolean("reason") or False, pattern, fields.boolean("statements") or False
+    )
 
 
 def _read_limits(node: Entries, problems: Problems) -> Limits:
@@ -233,6 +238,15 @@ def _read_limits(node: Entries, problems: Problems) -> Limits:
         fields.duration("statement_timeout"),
         fields.integer("rows", 1, _MAX_ROWS),
         fields.integer("bytes", 1, _MAX_ROWS * 1000),
+    )
+
+
+def _read_record(node: Entries, problems: Problems) -> Recording:
+    fields = Fields(node, ("parameters", "strict"), "'record'", problems)
+    parameters = fields.choice("parameters", tuple(each.value for each in Parameters))
+    return Recording(
+        Parameters(parameters) if parameters else Parameters.FULL,
+        fields.boolean("strict") or False,
     )
 
 

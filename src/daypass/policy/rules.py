@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from daypass.domain.decision import ApproverSpec, StepSpec
+from daypass.domain.limits import Parameters
 from daypass.domain.masks import Mask
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.conditions import Condition, TicketPattern
@@ -45,6 +46,8 @@ class Requirements:
 
     reason: bool = False
     ticket: TicketPattern | None = None
+    statements: bool = False
+    """The exact statements, which are all that may then be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,14 @@ class Limits:
     statement_timeout: timedelta | None = None
     rows: int | None = None
     size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How statements are recorded; `strict`: on disk before they are sent."""
+
+    parameters: Parameters = Parameters.FULL
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,7 @@ class AccessRule:
     review: Review | None = None
     pending_ttl: timedelta | None = None
     limits: Limits = Limits()
+    record: Recording = Recording()
 
     @property
     def automatic(self) -> bool:

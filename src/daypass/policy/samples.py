@@ -10,6 +10,7 @@ from typing import Final
 
 from daypass.domain.catalog import ColumnName, RelationName
 from daypass.domain.ids import PrincipalId
+from daypass.domain.limits import ExactStatement
 from daypass.domain.principal import Principal, PrincipalKind
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import WRITES, StatementClass
@@ -33,6 +34,7 @@ _CLASS_SETS: Final = (
 _SOME_RELATION: Final = RelationName("some_schema", "some_relation")
 _SOME_COLUMN: Final = ColumnName(_SOME_RELATION, "some_column")
 _VALUE_LIMIT: Final = 4
+_SOME_STATEMENT: Final = ExactStatement("select 1")
 
 
 def requests_for(
@@ -90,6 +92,9 @@ def _particular(rule: AccessRule, base: RequestFacts, now: datetime) -> Iterator
         "starts_later": lambda f: replace(f, starts_at=now + timedelta(hours=1)),
         "native_role": lambda f: replace(
             f, asked=replace(f.asked, native_role="some_role"), relations=()
+        ),
+        "request.statements": lambda f: replace(
+            f, asked=replace(f.asked, statements=(_SOME_STATEMENT,))
         ),
     }
     together = base

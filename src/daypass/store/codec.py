@@ -7,6 +7,7 @@ from typing import Any
 
 from daypass.domain.decision import ApproverSpec, Decision, StepSpec
 from daypass.domain.exposure import Exposure
+from daypass.domain.limits import ExactStatement
 from daypass.domain.masks import mask_text
 from daypass.domain.scope import AskedScope, LeftOut, Scope
 from daypass.domain.statement_class import StatementClass
@@ -21,6 +22,13 @@ def asked_to_json(asked: AskedScope) -> dict[str, Any]:
         "row_filters": dict(asked.row_filters),
         "settings": dict(asked.settings),
         "native_role": asked.native_role,
+        "statements": [
+            {
+                "text": each.text,
+                "parameters": None if each.parameters is None else list(each.parameters),
+            }
+            for each in asked.statements
+        ],
     }
 
 
@@ -33,6 +41,13 @@ def asked_from_json(document: Mapping[str, Any]) -> AskedScope:
         row_filters=dict(document["row_filters"]),
         settings=dict(document["settings"]),
         native_role=document["native_role"],
+        statements=tuple(
+            ExactStatement(
+                each["text"], None if each["parameters"] is None else tuple(each["parameters"])
+            )
+            # Those from before there were any have none.
+            for each in document.get("statements", ())
+        ),
     )
 
 

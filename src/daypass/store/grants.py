@@ -20,6 +20,7 @@ from daypass.domain.ids import (
     RequestId,
     ScopeHash,
 )
+from daypass.domain.limits import Parameters, SessionLimits
 from daypass.domain.scope import AskedScope
 from daypass.domain.states import GrantEnd, GrantState
 from daypass.store.codec import asked_from_json, asked_to_json
@@ -67,6 +68,19 @@ class GrantRow:
     def asked(self) -> AskedScope:
         """Return the asked scope, as approved."""
         return asked_from_json(self.asked_document)
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """Return what its sessions may do with their statements."""
+        said = self.limits
+        return SessionLimits(
+            statement_timeout_s=said.get("statement_timeout_s"),
+            rows=said.get("rows"),
+            size_bytes=said.get("size_bytes"),
+            parameters=Parameters(said.get("parameters", Parameters.FULL)),
+            strict=said.get("strict", False),
+            statements=self.asked.statements,
+        )
 
 
 _SELECT = """

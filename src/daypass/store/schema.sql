@@ -748,10 +748,13 @@ CREATE TABLE public.session (
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
     closed_at timestamp with time zone,
     close_reason text DEFAULT ''::text NOT NULL,
+    token_id bigint,
     CONSTRAINT session_kind_known CHECK ((kind = ANY (ARRAY['query'::text, 'gateway'::text, 'direct'::text])))
 );
 
 COMMENT ON TABLE public.session IS 'Connections to targets opened under grants';
+
+COMMENT ON COLUMN public.session.token_id IS 'The access token it was opened with, if any: a session of a gateway ends when that is revoked';
 
 CREATE UNLOGGED TABLE public.session_activity (
     session_id bigint NOT NULL,
@@ -1012,6 +1015,8 @@ CREATE INDEX session_grant ON public.session USING btree (grant_id);
 
 CREATE UNIQUE INDEX session_one_credential ON public.session USING btree (grant_id) WHERE ((kind = 'direct'::text) AND (state = ANY (ARRAY['opening'::text, 'open'::text])));
 
+CREATE INDEX session_token ON public.session USING btree (token_id) WHERE (state <> 'closed'::text);
+
 CREATE INDEX session_unclosed ON public.session USING btree (process_id) WHERE (state <> 'closed'::text);
 
 CREATE TRIGGER access_grant_immutable BEFORE UPDATE ON public.access_grant FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'request_id', 'principal_id', 'database_id', 'asked', 'direct_credentials', 'break_glass', 'created_at');
@@ -1056,7 +1061,7 @@ CREATE TRIGGER request_state_kept BEFORE UPDATE OF state ON public.request FOR E
 
 CREATE TRIGGER review_not_by_principal BEFORE INSERT ON public.break_glass_review FOR EACH ROW EXECUTE FUNCTION public.review_not_by_principal();
 
-CREATE TRIGGER session_immutable BEFORE UPDATE ON public.session FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'grant_id', 'kind', 'account', 'opened_at');
+CREATE TRIGGER session_immutable BEFORE UPDATE ON public.session FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'grant_id', 'kind', 'account', 'opened_at', 'token_id');
 
 CREATE TRIGGER session_kept BEFORE DELETE ON public.session FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
@@ -1229,6 +1234,9 @@ ALTER TABLE ONLY public.request
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES public.access_grant(id);
+
+ALTER TABLE ONLY public.session
+    ADD CONSTRAINT session_token_id_fkey FOREIGN KEY (token_id) REFERENCES public.access_token(id);
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_transition_legal FOREIGN KEY (previous_state, state) REFERENCES public.session_transition(from_state, to_state);

@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 from daypass.domain.errors import Conflict
-from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId
+from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId, TokenId
 from daypass.domain.states import SessionState
 from daypass.store.database import Tx, lock_key
 
@@ -55,10 +55,10 @@ _INSERT = """
       select nextval(pg_get_serial_sequence('session', 'id')) as id
     )
     insert into session (
-      id, grant_id, kind, account, scope_hash, process_id, address, application
+      id, grant_id, kind, account, scope_hash, process_id, address, application, token_id
     ) overriding system value
     select id, %(grant)s, %(kind)s, 'dp_g_' || %(grant)s || '_' || id, %(hash)s, %(process)s,
-      %(address)s, %(application)s
+      %(address)s, %(application)s, %(token)s
     from next returning id, account
 """
 
@@ -89,6 +89,7 @@ async def insert_session(
     process_id: uuid.UUID,
     address: str,
     application: str,
+    token_id: TokenId | None = None,
     most: int | None = None,
 ) -> tuple[SessionId, str]:
     """Note a session that is about to be opened; return its number and its account's name.
@@ -106,6 +107,7 @@ async def insert_session(
                 "process": process_id,
                 "address": address,
                 "application": application,
+                "token": token_id,
             },
         )
     except UniqueViolation as error:
@@ -198,6 +200,20 @@ async def list_unclosed(tx: Tx, grant_ids: Sequence[GrantId]) -> tuple[SessionRo
         await cursor.execute(
             _SELECT + "where s.grant_id = any(%s) and s.state <> 'closed' order by s.id",
             (list(grant_ids),),
+        )
+        return tuple(await cursor.fetchall())
+
+
+async def of_tokens(tx: Tx, token_ids: Sequence[TokenId]) -> tuple[SessionRow, ...]:
+    """List the sessions of gateways opened with some access tokens that nobody has ended yet."""
+    async with tx.cursor(row_factory=class_row(SessionRow)) as cursor:
+        await cursor.execute(
+            _SELECT
+            + """
+            where s.token_id = any(%s) and s.kind = 'gateway' and s.state in ('opening', 'open')
+            order by s.id
+            """,
+            (list(token_ids),),
         )
         return tuple(await cursor.fetchall())
 

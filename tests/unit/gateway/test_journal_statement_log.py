@@ -13,12 +13,13 @@ import pytest
 from daypass.domain.catalog import RelationName
 from daypass.domain.errors import Unavailable
 from daypass.domain.ids import DatabaseId, GrantId, InstanceId, PrincipalId, SessionId
+from daypass.domain.limits import Parameters, SessionLimits
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor, Principal, PrincipalKind
 from daypass.domain.scope import Scope
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import StatementFacts
-from daypass.engines.relay_contract import Ended, Parameters, Refused, Started
+from daypass.engines.relay_contract import Ended, Refused, Started
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
 from daypass.gateway.journal.journal import Journal
@@ -65,6 +66,7 @@ def log_of(
         scope=Scope(frozenset(), ()),
         deadline=datetime(2026, 1, 1, tzinfo=UTC),
         timed_by_gateway=False,
+        limits=SessionLimits(),
     )
     ada = Principal(PrincipalId(1), PrincipalKind.PERSON, "Ada", "ada@example.com")
     actor = Actor(ada, frozenset(), "10.0.0.1", application)
@@ -109,6 +111,30 @@ def test_a_statement_is_told_from_its_start_to_its_end(journal: Journal) -> None
     assert refused["content"]["code"] == "class_missing"
     assert lost["content"]["outcome"] == "lost"
     assert str(lost["at"]) >= str(start["at"])
+
+
+def test_an_end_is_written_with_the_next_start_or_soon(journal: Journal) -> None:
+    log = log_of(journal)
+    for number in range(1, 4):
+        assert log.started(Started(_TEXT, (_FACTS,), (str(number),), "extended")) == number
+        log.ended(number, Ended("done", command="100% \u2713"))
+    found = entries(journal)
+    assert [each["content"]["sequence"] for each in found] == [1, 2, 3, 4, 5, 6]
+    assert [each["content"]["statement"] for each in found] == [
+        *("17.1", "17.1", "17.2", "17.2", "17.3", "17.3")
+    ]
+    assert found[1]["content"]["command"] == "100% \u2713"
+    assert [each["at"] for each in found] == sorted(each["at"] for each in found)
+    assert journal.open_statements == ()
+
+
+def test_a_text_whose_facts_have_changed_is_told_with_the_new_ones(journal: Journal) -> None:
+    log = log_of(journal)
+    log.started(Started("select '%d' % 7", (_FACTS,), (), "simple"))
+    log.started(Started("select '%d' % 7", (_ADMIN,), (), "simple"))
+    first, second = entries(journal)
+    assert first["content"]["text"] == second["content"]["text"] == "select '%d' % 7"
+    assert (first["content"]["classes"], second["content"]["classes"]) == (["select"], ["admin"])
 
 
 @pytest.mark.parametrize("mode", list(Parameters))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daypass.domain.decision import Decision, Outcome
+from daypass.domain.limits import ExactStatement
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.decide import decide, knows_database
@@ -345,6 +346,19 @@ def test_a_start_in_the_future_can_be_seen() -> None:
     later = ask(starts_at=NOW + timedelta(hours=1))
     assert codes(decide(policy, later, NOW)) == ["no_rule"]
     assert decide(policy, later, NOW + timedelta(hours=2)).outcome is Outcome.ALLOWED
+
+
+def test_a_rule_for_exact_statements_takes_no_others_and_can_see_them() -> None:
+    policy = policy_of(rule("approve: automatic, require: {statements: true}"))
+    assert codes(decide(policy, ask(), NOW)) == ["statements_missing"]
+    exact = AskedScope(READ, statements=(ExactStatement("select 1"),))
+    assert decide(policy, ask(asked=exact), NOW).outcome is Outcome.ALLOWED
+    direct = policy_of(rule("approve: automatic, direct_credentials: true"))
+    found = decide(direct, ask(asked=exact, direct_credentials=True), NOW)
+    assert codes(found) == ["direct_denied"]
+    by_text = policy_of(rule("approve: automatic", 'request.statements == ["select 1"]'))
+    assert decide(by_text, ask(asked=exact), NOW).outcome is Outcome.ALLOWED
+    assert codes(decide(by_text, ask(), NOW)) == ["no_rule"]
 
 
 def test_unknown_and_forbidden_look_the_same_only_to_those_without_a_rule() -> None:

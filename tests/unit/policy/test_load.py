@@ -8,10 +8,11 @@ import pytest
 
 from daypass.domain.decision import ApproverSpec, StepSpec
 from daypass.domain.errors import Invalid
+from daypass.domain.limits import Parameters
 from daypass.domain.masks import EmailMask, FullMask, NullMask
 from daypass.domain.statement_class import StatementClass
 from daypass.policy.load import hash_sources, load_policy
-from daypass.policy.rules import Limits
+from daypass.policy.rules import Limits, Recording
 from tests.unit.policy.sample import SAMPLE
 
 GLASS = "break_glass: true\nreview: {approvers: [owners], within: 1d}"
@@ -169,6 +170,16 @@ def test_every_problem_is_reported_at_once_in_order() -> None:
             "p.yaml:7:20",
             "whole number",
         ),
+        (
+            "when: 'true'\nmax_duration: 1h\napprove: automatic\nrecord: {parameters: some}",
+            "p.yaml:7:26",
+            "full or hash or none",
+        ),
+        (
+            "when: 'true'\nmax_duration: 1h\napprove: automatic\nrecord: {strict: maybe}",
+            "p.yaml:7:22",
+            "true or false",
+        ),
     ],
 )
 def test_a_wrong_access_rule_is_named_with_its_place(body: str, place: str, says: str) -> None:
@@ -286,12 +297,14 @@ def test_everything_an_access_rule_may_say() -> None:
                 "  - {any_of: [requester.manager, 'user:a@b.c', 'external:cab'], count: 2}\n"
                 "require: {reason: true, ticket: true}\nallow_unmask: false\n"
                 "native_roles: ['app_*']\nsettings: [app.*]\ndirect_credentials: true\n"
-                "limits: {statement_timeout: 30s, rows: 1000, bytes: 1000000}"
+                "limits: {statement_timeout: 30s, rows: 1000, bytes: 1000000}\n"
+                "record: {parameters: hash, strict: true}"
             )
         }
     )
     rule = policy.access[0]
     assert rule.limits == Limits(timedelta(seconds=30), 1000, 1_000_000)
+    assert rule.record == Recording(Parameters.HASH, strict=True)
     assert rule.steps is not None
     assert str(rule.steps[0].spec) == "2 of requester.manager, user:a@b.c, external:cab"
     assert (rule.native_roles, rule.setting_globs) == (("app_*",), ("app.*",))

@@ -12,6 +12,7 @@ from daypass.api.facts import RouteFacts, Routes, concerned
 from daypass.api.shapes import Body, Duration, Email, Moment, Out, Reason
 from daypass.domain.decision import Decision
 from daypass.domain.exposure import Exposure
+from daypass.domain.limits import ExactStatement
 from daypass.domain.masks import mask_text
 from daypass.domain.principal import Capability
 from daypass.domain.scope import AskedScope, LeftOut
@@ -23,6 +24,19 @@ from daypass.policy.explain import RuleTrace
 routes = Routes("decisions")
 
 _GLOBS = 200
+
+
+class StatementBody(Body):
+    """A text that may be sent; `parameters` fixes its values, as text."""
+
+    text: str = Field(
+        min_length=1,
+        max_length=16_000,
+        examples=["update sales.orders set status = $1 where id = 42"],
+    )
+    parameters: list[str | None] | None = Field(
+        default=None, max_length=500, examples=[["paid"]], description="null: any"
+    )
 
 
 class AskBody(Body):
@@ -44,6 +58,12 @@ class AskBody(Body):
     )
     settings: dict[str, str] = Field(default_factory=dict, max_length=50, examples=[{}])
     native_role: str | None = Field(default=None, max_length=63, examples=[None])
+    statements: list[StatementBody] = Field(
+        default_factory=list,
+        max_length=20,
+        examples=[[]],
+        description="the only texts to be sent; classes and relations are those they need",
+    )
     profile: str = Field(default="", max_length=100, examples=[""])
     duration: Duration | None = Field(default=None, examples=["1h"])
     starts_at: Moment | None = Field(default=None, examples=[None])
@@ -54,8 +74,10 @@ class AskBody(Body):
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
-        if not (self.classes or self.profile or self.native_role):
-            raise ValueError("name classes, a profile or a native role")
+        if self.statements and (self.classes or self.relations):
+            raise ValueError("exact statements say by themselves which classes and relations")
+        if not (self.classes or self.profile or self.native_role or self.statements):
+            raise ValueError("name classes, a profile, a native role or exact statements")
         return self
 
 
@@ -156,6 +178,12 @@ def ask_of(body: AskBody) -> Ask:
             row_filters=body.row_filters,
             settings=body.settings,
             native_role=body.native_role,
+            statements=tuple(
+                ExactStatement(
+                    each.text, None if each.parameters is None else tuple(each.parameters)
+                )
+                for each in body.statements
+            ),
         ),
         profile=body.profile,
         duration=body.duration,

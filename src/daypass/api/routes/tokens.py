@@ -113,7 +113,7 @@ async def issue_one_token(call: ThisCall, body: NewTokenBody) -> IssuedTokenOut:
     RouteFacts(
         # A token may revoke itself whatever it may be used for, so the operation asks for more.
         concerned("whose it is, whoever answers for that one, admin; any access token itself"),
-        entries=(EntryKind.TOKEN_REVOKED,),
+        entries=(EntryKind.TOKEN_REVOKED, EntryKind.SESSION_KILLED),
     ),
     status=204,
 )

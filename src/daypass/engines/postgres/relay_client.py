@@ -15,6 +15,7 @@ from struct import Struct
 from typing import Final
 
 from daypass.domain.errors import Invalid
+from daypass.domain.limits import Parameters, bare
 from daypass.engines.contract import StatementFacts
 from daypass.engines.postgres.plan import PostgresPlan
 from daypass.engines.postgres.quoting import MAX_NAME_BYTES
@@ -34,7 +35,7 @@ from daypass.engines.postgres.relay_conversation import (
 from daypass.engines.postgres.relay_effects import change_names, uncertain
 from daypass.engines.postgres.relay_judge import Judge, ReadsApart
 from daypass.engines.postgres.relay_names import key_of
-from daypass.engines.postgres.relay_parameters import bound_names, bound_values
+from daypass.engines.postgres.relay_parameters import as_fixed, bound_names, bound_values
 from daypass.engines.postgres.relay_reading import (
     FEATURE_NOT_SUPPORTED,
     INSUFFICIENT_PRIVILEGE,
@@ -56,7 +57,7 @@ from daypass.engines.postgres.wire.framing import (
     kind_name,
 )
 from daypass.engines.postgres.wire.violation import NOT_UTF8, PROTOCOL_VIOLATION, ProtocolViolation
-from daypass.engines.relay_contract import Parameters, Started
+from daypass.engines.relay_contract import Started
 
 _header = Struct(">BI").unpack_from
 _SYNC_MESSAGE: Final = SyncMessage().build()
@@ -91,6 +92,12 @@ _NOT_APPROVED: Final = Refusal(
     INSUFFICIENT_PRIVILEGE,
     "Send the approved text as it is, with values as parameters.",
 )
+_OTHER_VALUES: Final = Refusal(
+    "not_approved_values",
+    "the grant is for this statement with other values",
+    INSUFFICIENT_PRIVILEGE,
+    "Send the approved values, as text.",
+)
 _NO_UNNAMED: Final = Refusal("no_statement", "unnamed prepared statement does not exist", "26000")
 _TOO_MANY: Final = Refusal(
     "too_many_prepared", "this session holds as many prepared statements as one may", TOO_LARGE
@@ -120,7 +127,9 @@ class ClientSide:
         self._judge = Judge(plan, talk.names)
         self._reader = ClientReader(talk.limits.message_bytes)
         self._keep = talk.limits.parameters
-        self._exact = talk.limits.exact_texts
+        self._exact: dict[str, list[tuple[str | None, ...] | None]] = {}
+        for each in talk.limits.exact:
+            self._exact.setdefault(bare(each.text), []).append(each.parameters)
         self._waiting: deque[FromClient] = deque()
         self._out: list[bytes] = []
         self._behind = 0
@@ -370,9 +379,16 @@ class ClientSide:
                 # The server may have one all the same: a Parse that it could not read left the one
                 # before it, and that would run under no text.
                 return self._refuse_step(_NO_UNNAMED, reading)
-            if self._exact is not None:
+            if self._exact:
                 return self._refuse_step(_NOT_APPROVED, reading)
         try:
+            fixed = self._exact.get(bare(reading.text)) if self._exact else None
+            if fixed is not None and None not in fixed:
+                meant = as_fixed(raw, [each for each in fixed if each is not None])
+                if meant is None:
+                    return self._refuse_step(_OTHER_VALUES, reading)
+                raw = meant
+                at = bound_names(raw)[2]
             values = bound_values(raw, at) if self._keep is not Parameters.NONE else ()
         except ProtocolViolation as error:
             return self._refuse_step(
@@ -451,7 +467,7 @@ class ClientSide:
         many = str(execute.max_rows) if execute.max_rows > 0 else "ALL"
         text = f"FETCH {many} FROM {quote_schema(execute.portal)}"
         refusal = None
-        if self._exact is not None and text not in self._exact:
+        if self._exact and text not in self._exact:
             refusal = _NOT_APPROVED
         statements: tuple[StatementFacts, ...] = ()
         if 0 < len(execute.portal.encode()) <= MAX_NAME_BYTES:
@@ -528,10 +544,10 @@ class ClientSide:
         return found
 
     def _may_not(self, reading: Reading) -> Refusal | None:
-        """Say why a text may not be sent; an exact statement is compared byte for byte."""
+        """Say why a text may not be sent."""
         exact = self._exact
-        if reading.refusal is None and exact is not None and not reading.setting:
-            return None if reading.text in exact else _NOT_APPROVED
+        if reading.refusal is None and exact and not reading.setting:
+            return None if bare(reading.text) in exact else _NOT_APPROVED
         return reading.refusal
 
     def _refuse_query(self, refusal: Refusal, text: str, reading: Reading | None) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from struct import Struct
 from struct import error as struct_error
 from typing import Final
+from uuid import UUID
 
 from daypass.engines.postgres.parsing import Node, child, string
 from daypass.engines.postgres.wire.client_messages import Bind
@@ -15,6 +18,9 @@ _uint16 = Struct(">H").unpack_from
 _int32 = Struct(">i").unpack_from
 
 _TEXT: Final = 0
+_INTEGERS: Final = tuple(Struct(each).pack for each in (">h", ">i", ">q"))
+_FLOATS: Final = tuple(Struct(each).pack for each in (">f", ">d"))
+_TRUTH: Final = {"true": b"\1", "t": b"\1", "false": b"\0", "f": b"\0"}
 
 
 def bound_names(raw: bytes) -> tuple[bytes, bytes, int]:
@@ -69,6 +75,43 @@ def _as_text(value: bytes | None, value_format: int) -> str | None:
             # The server will say so; until then it is written down as it came.
             pass
     return "\\x" + value.hex()
+
+
+def as_fixed(raw: bytes, approved: Sequence[tuple[str | None, ...]]) -> bytes | None:
+    """Return a Bind with the approved values it means, sent as text; None if it means none of them.
+
+    What runs are the approved values, whatever type the server takes the client's bytes for.
+    Raises `ProtocolViolation` for a Bind that is not one.
+    """
+    bind = Bind.read(raw)
+    for values in approved:
+        if len(values) == len(bind.values) and all(
+            _means(sent, bind.format_of(i), value)
+            for i, (sent, value) in enumerate(zip(bind.values, values, strict=True))
+        ):
+            encoded = tuple(None if each is None else each.encode() for each in values)
+            return replace(bind, formats=(), values=encoded).build()
+    return None
+
+
+def _means(sent: bytes | None, value_format: int, value: str | None) -> bool:
+    if sent is None or value is None:
+        return sent is None and value is None
+    if sent == value.encode():
+        return True
+    return value_format != _TEXT and sent in _in_binary(value)
+
+
+def _in_binary(value: str) -> Iterator[bytes]:
+    """Yield how drivers send in binary what is written so: numbers, truth, UUIDs."""
+    if value in _TRUTH:
+        yield _TRUTH[value]
+    for read, forms in ((int, _INTEGERS), (float, _FLOATS)):
+        for form in forms:
+            with suppress(ValueError, OverflowError, struct_error):
+                yield form(read(value))
+    with suppress(ValueError):
+        yield UUID(value).bytes
 
 
 def may_compare(trees: Iterable[Node], masked: frozenset[str]) -> bool:

@@ -2,10 +2,11 @@
 
 import pytest
 
+from daypass.domain.limits import ExactStatement, Parameters
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.postgres import relay_conversation
 from daypass.engines.postgres.relay_server import FAILING_PARSE, FAILING_TEXT
-from daypass.engines.relay_contract import Parameters, RelayLimits
+from daypass.engines.relay_contract import RelayLimits
 from tests.unit.engines.postgres.relay.talk import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
@@ -373,7 +374,7 @@ def test_only_so_many_statements_are_begun_without_an_end(monkeypatch: pytest.Mo
 
 def test_exact_statements_and_nothing_else() -> None:
     text = "UPDATE sales.orders SET note = $1 WHERE id = $2"
-    talk = Talk(RelayLimits(exact_texts=frozenset({text})))
+    talk = Talk(RelayLimits(exact=(ExactStatement(text),)))
     for each in ("BEGIN", "SET application_name = 'x'", "SHOW server_version", "COMMIT"):
         assert talk.says(query(each)) == query(each)
         talk.answers(complete(each), ready())
@@ -381,7 +382,11 @@ def test_exact_statements_and_nothing_else() -> None:
     talk.answers(_BOUND, complete("UPDATE 1"), ready())
     assert talk.starts[-1].text == text
     for each in (
-        text + " ",
+        text + " --",
+        text + "; SELECT 1",
+        "/* */" + text,
+        text.replace(" SET", "  SET"),
+        "EXPLAIN ANALYZE " + text,
         "UPDATE sales.orders SET note = 'x' WHERE id = 1",
         "SELECT 1",
         "SET datestyle = german",
@@ -396,6 +401,49 @@ def test_exact_statements_and_nothing_else() -> None:
         assert talk.says(sent, SYNC) == FAILING_PARSE + SYNC
         talk.answers(_SYNTAX, ready())
     assert {each.code for each in talk.refusals} == {"not_approved_text"}
+    # What clients add to a text or take from it makes no difference.
+    for each in (text + ";", f"  {text} ;\n"):
+        talk.says(query(each))
+        assert talk.starts[-1].text == each
+        talk.answers(complete("UPDATE 1"), ready())
+
+
+@pytest.mark.parametrize(
+    ("sent", "binary", "goes"),
+    [
+        ((b"paid", b"42"), False, True),
+        ((b"paid", bytes.fromhex("0000002a")), True, True),
+        ((b"paid", bytes.fromhex("000000000000002a")), True, True),
+        ((b"paid", b"042"), False, False),
+        ((b"paid", bytes.fromhex("0000002b")), True, False),
+        ((b"paid", None), False, False),
+        ((b"42", b"paid"), False, False),
+        ((b"paid",), False, False),
+        ((b"paid", b"42", b"1"), False, False),
+    ],
+)
+def test_fixed_values_are_what_was_approved_however_they_are_sent(
+    sent: tuple[bytes | None, ...], binary: bool, goes: bool
+) -> None:
+    text = "UPDATE sales.orders SET note = $1 WHERE id = $2"
+    talk = Talk(RelayLimits(exact=(ExactStatement(text, ("paid", "42")),)))
+    given = Bind("", "", (int(binary),), sent, (1,))
+    out = messages(talk.says(parse(text), given.build(), execute(), SYNC))
+    if goes:
+        assert Bind.read(out[1]) == Bind("", "", (), (b"paid", b"42"), (1,))
+        assert talk.starts[-1].parameters == ("paid", "42")
+    else:
+        assert out[1:] == [FAILING_PARSE, FAILING_PARSE, SYNC]
+        assert talk.refusals[0].code == "not_approved_values"
+        assert talk.starts == []
+
+
+def test_a_value_that_another_type_would_read_otherwise_is_sent_as_text() -> None:
+    text = "SELECT $1 + 0"
+    talk = Talk(RelayLimits(exact=(ExactStatement(text, ("42",)),)))
+    # As a smallint these bytes are 13362; as the text they say, 42.
+    out = messages(talk.says(parse(text), Bind("", "", (1,), (b"42",)).build(), SYNC))
+    assert Bind.read(out[1]) == Bind("", "", (), (b"42",))
 
 
 # Copies
