@@ -12,9 +12,10 @@ from daypass.audit.entry import Entry, EntryKind, canonical, utc_text
 from daypass.domain.ids import DatabaseId, GrantId, PrincipalId, SessionId
 from daypass.domain.secret import Secret
 from daypass.gateway.journal.clock import StoreClock, moment
-from daypass.gateway.journal.encoding import body_of, frame_of
+from daypass.gateway.journal.encoding import body_of, form_of, frame_of, json_of
 from daypass.gateway.journal.format import Place, Seal, read_place
 
+_AT = b"2026-01-01T00:00:00.000000Z"
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 _SCALAR = st.one_of(st.none(), st.booleans(), st.integers(-(2**53) + 1, 2**53 - 1), _TEXT)
 _VALUE = st.one_of(
@@ -45,8 +46,45 @@ def test_the_fast_writer_writes_what_the_slow_one_does(
         rule=rule,
         content=content,  # type: ignore[arg-type]
     )
-    fast = body_of(frame_of(entry), StoreClock(), at_us, entry.content)
+    fast = body_of(frame_of(entry), StoreClock().text(at_us), entry.content)
     assert fast.decode() == canonical(entry, moment(at_us))
+
+
+_LATER = ("origin", "parameters", "sequence")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    constant=st.dictionaries(
+        st.text(string.ascii_letters, min_size=1), st.one_of(_SCALAR, st.lists(_TEXT)), max_size=5
+    ),
+    later=st.fixed_dictionaries(
+        {"origin": _TEXT, "parameters": st.lists(st.one_of(st.none(), _TEXT)),
+         "sequence": st.integers(0, 2**53 - 1)}
+    ),
+    rule=_TEXT,
+)  # fmt: skip
+def test_a_form_is_filled_to_what_the_slow_writer_writes(
+    constant: dict[str, object], later: dict[str, object], rule: str
+) -> None:
+    content = {**constant, **later}
+    entry = Entry(EntryKind.STATEMENT_STARTED, rule=rule, content=content)  # type: ignore[arg-type]
+    kept = {name: each for name, each in constant.items() if name not in later}
+    form = form_of(frame_of(entry), kept, _LATER)  # type: ignore[arg-type]
+    members = [json_of(later[name]) for name in _LATER]  # type: ignore[arg-type]
+    moment_ = datetime.fromisoformat(_AT.decode())
+    assert (form % (_AT, *members)).decode() == canonical(entry, moment_)
+
+
+@pytest.mark.parametrize("value", [1.5, {"a": "b"}, b"x", ["a", 1.5]])
+def test_a_form_takes_no_more_than_an_entry_and_no_nul(value: object) -> None:
+    frame = frame_of(Entry(EntryKind.STATEMENT_STARTED))
+    with pytest.raises(TypeError):
+        form_of(frame, {"a": value}, ())  # type: ignore[dict-item]
+    with pytest.raises(TypeError):
+        form_of(frame, {"a": "a\0b"}, ("b",))
+    with pytest.raises(TypeError):
+        json_of("a\0b")
 
 
 @pytest.mark.parametrize(
@@ -59,11 +97,11 @@ def test_the_fast_writer_writes_what_the_slow_one_does(
 def test_what_no_entry_may_hold_is_not_written(value: object) -> None:
     entry = Entry(EntryKind.STATEMENT_STARTED)
     with pytest.raises(TypeError):
-        body_of(frame_of(entry), StoreClock(), 0, {"a": value})  # type: ignore[dict-item]
+        body_of(frame_of(entry), _AT, {"a": value})  # type: ignore[dict-item]
 
 
 def test_the_six_characters_of_an_escape_are_no_nul() -> None:
-    body = body_of(frame_of(Entry(EntryKind.STATEMENT_STARTED)), StoreClock(), 0, {"a": r"\u0000"})
+    body = body_of(frame_of(Entry(EntryKind.STATEMENT_STARTED)), _AT, {"a": r"\u0000"})
     assert rb'"a":"\\u0000"' in body
 
 
@@ -75,7 +113,7 @@ def test_a_clock_that_was_set_tells_the_other_time() -> None:
 
     assert abs(clock.now_us() - 2_000_000_000_000_000 - time.monotonic_ns() // 1000) < 1_000_000
     for at_us in (0, 999_999, 1_000_000, 2_000_000_000_123_456):
-        assert clock.text(at_us) == utc_text(moment(at_us))
+        assert clock.text(at_us).decode() == utc_text(moment(at_us))
 
 
 _SEAL = Seal(uuid.UUID(int=5), b"k" * 32)

@@ -19,7 +19,7 @@ class StoreClock:
     def __init__(self) -> None:
         self._base_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
         self._second = -1
-        self._second_text = ""
+        self._second_text = b""
 
     def set(self, store_time: datetime, asked_ns: int, answered_ns: int) -> None:
         """Take over the store's time, read between two readings of `time.monotonic_ns`."""
@@ -30,13 +30,21 @@ class StoreClock:
         """Return the store's time now."""
         return self._base_us + time.monotonic_ns() // 1000
 
-    def text(self, at_us: int) -> str:
-        """Write a moment as `audit.entry.utc_text` does."""
+    def now_text(self) -> bytes:
+        """Write the store's time now, as `text` does."""
+        second, rest = divmod(self._base_us + time.monotonic_ns() // 1000, _SECOND_US)
+        if second == self._second:
+            return b"%b.%06dZ" % (self._second_text, rest)
+        return self.text(second * _SECOND_US + rest)
+
+    def text(self, at_us: int) -> bytes:
+        """Write a moment as `audit.entry.utc_text` does, encoded."""
         second, rest = divmod(at_us, _SECOND_US)
         if second != self._second:
-            self._second_text = moment(second * _SECOND_US).strftime("%Y-%m-%dT%H:%M:%S")
+            written = moment(second * _SECOND_US).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second_text = written.encode()
             self._second = second
-        return f"{self._second_text}.{rest:06d}Z"
+        return b"%b.%06dZ" % (self._second_text, rest)
 
 
 def moment(at_us: int) -> datetime:

@@ -35,6 +35,7 @@ _HASH_BYTES = 16
 _PREAMBLE = Struct(f"<8sI{_HASH_BYTES}s")
 _RECORD = Struct(f"<4sIIQQ{_HASH_BYTES}s")
 _NUMBERS = Struct("<IQQ")
+_crc32 = zlib.crc32
 RECORD_HEADER = _RECORD.size
 
 
@@ -100,19 +101,20 @@ class Seal:
 
     journal: uuid.UUID
     _key: bytes = field(repr=False)
+    _begun: hashlib.blake2b = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        begun = hashlib.blake2b(self.journal.bytes, digest_size=_HASH_BYTES, key=self._key)
+        object.__setattr__(self, "_begun", begun)
 
     def record(self, sequence: int, synced: int, body: bytes) -> bytes:
         """Return a record as it is written."""
-        numbers = _NUMBERS.pack(len(body), sequence, synced)
-        return b"".join(
-            (
-                MARK,
-                zlib.crc32(numbers).to_bytes(4, "little"),
-                numbers,
-                self._hash(numbers, body),
-                body,
-            )
-        )
+        size = len(body)
+        numbers = _NUMBERS.pack(size, sequence, synced)
+        seal = self._begun.copy()
+        seal.update(numbers + body)
+        head = _RECORD.pack(MARK, _crc32(numbers), size, sequence, synced, seal.digest())
+        return head + body
 
     def verifies(self, place: Place, body: bytes | memoryview) -> bool:
         """Say whether a record's body is the one that was written at its place."""
@@ -125,7 +127,7 @@ class Seal:
         return _PREAMBLE.pack(MAGIC, len(body), self._hash(MAGIC, body)) + body
 
     def _hash(self, first: bytes, body: bytes | memoryview) -> bytes:
-        seal = hashlib.blake2b(self.journal.bytes, digest_size=_HASH_BYTES, key=self._key)
+        seal = self._begun.copy()
         seal.update(first)
         seal.update(body)
         return seal.digest()

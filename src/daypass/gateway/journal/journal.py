@@ -1,6 +1,8 @@
 """The journal: entries are written here before what they tell of is done.
 
-A journal belongs to one process, and is written by one thread of it. It is in one of three states:
+A journal belongs to one process, and is written by one thread of it. Entries that nothing waits for
+(ends of statements) are gathered, and written together with the next one that something does, or by
+the thread that syncs, a millisecond later. It is in one of three states:
 
 - *ready*;
 - *full*: no more space could be reserved, on the disk or within `limit_bytes`. Nothing new is
@@ -14,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,9 @@ from daypass.gateway.journal.format import (
 )
 from daypass.gateway.journal.reading import Reader
 from daypass.gateway.journal.recovery import Found, read_journal
+
+Body = Callable[[bytes, int], bytes]
+"""Returns an entry as canonical JSON, given its time, as JSON without quotes, and its number."""
 
 _SHUT = {
     "full": "restore the connection to the store, or free space; it goes on by itself then",
@@ -90,9 +95,12 @@ class Journal:
         self._retired: list[int] = []
         self._fd = -1
         self._sequence = 0
+        self._writing = threading.Lock()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._segments: list[Segment] = []
         self._open: dict[str, OpenStatement] = {}
-        self._late: list[tuple[Frame, Mapping[str, Json]]] = []
+        self._late: list[tuple[str, Body]] = []
         try:
             self._resume(read_journal(folder, self._seal, self._boot))
         except OSError as error:
@@ -171,39 +179,49 @@ class Journal:
         return self.write(frame_of(entry), entry.content)
 
     def write(self, frame: Frame, content: Mapping[str, Json]) -> int:
-        """Write an entry whose frame was made before; as `append`.
+        """Write an entry whose frame was made before; as `append`."""
 
-        The end of a statement that cannot be written now is kept, and written after `recover`.
-        """
-        entry = frame.entry
-        ends = entry.kind is EntryKind.STATEMENT_ENDED
-        if not self._ready and (not ends or self._broken):
-            if ends:
-                self._late.append((frame, content))
+        def body(at: bytes, sequence: int) -> bytes:
+            whole = {**content, "journal": self._id_text, "sequence": sequence}
+            return body_of(frame, at, whole)
+
+        entry, reference = frame.entry, content.get("statement")
+        if entry.kind is EntryKind.STATEMENT_ENDED:
+            sequence = self.end(str(reference), body)
+            with self._writing:
+                self._write_gathered()
+            return sequence
+        started = None
+        if isinstance(reference, str) and entry.kind is EntryKind.STATEMENT_STARTED:
+            started = OpenStatement(
+                reference, entry.actor_id, entry.database_id, entry.grant_id, entry.session_id
+            )
+        return self.start(started, body)
+
+    def start(self, statement: OpenStatement | None, body: Body) -> int:
+        """Write an entry, of the start of a statement or of none; as `append`."""
+        if not self._ready:
             raise self._shut()
-        sequence = self._sequence + 1
-        body = body_of(
-            frame,
-            self.clock,
-            self.clock.now_us(),
-            {**content, "journal": self._id_text, "sequence": sequence},
-        )
+        sequence = self._put(body, new=True)
+        if statement is not None:
+            self._open[statement.reference] = statement
+        return sequence
+
+    def end(self, reference: str, body: Body) -> int:
+        """Have the entry of a statement's end written soon, and return its number.
+
+        A process that is killed within a few milliseconds may leave none: whoever recovers its
+        journal writes one then. An end that cannot be written now is kept, and written after
+        `recover`. Raises `Unavailable` then.
+        """
         try:
-            self._put(self._seal.record(sequence, self._commit.synced, body), new=not ends)
+            if not self._ready and self._broken:
+                raise self._shut()
+            sequence = self._put(body, new=False)
         except Unavailable:
-            if ends:
-                self._late.append((frame, content))
+            self._late.append((reference, body))
             raise
-        self._sequence = sequence
-        reference = content.get("statement")
-        if isinstance(reference, str):
-            if ends:
-                self._open.pop(reference, None)
-            elif entry.kind is EntryKind.STATEMENT_STARTED:
-                self._open[reference] = OpenStatement(
-                    reference, entry.actor_id, entry.database_id, entry.grant_id, entry.session_id
-                )
-        self._commit.wake()
+        self._open.pop(reference, None)
         return sequence
 
     async def synced(self, sequence: int) -> None:
@@ -212,17 +230,53 @@ class Journal:
             raise self._shut()
         await self._commit.wait(sequence)
 
-    def _put(self, data: bytes, *, new: bool) -> None:
-        if len(data) > MAX_RECORD:
+    def _put(self, body: Body, *, new: bool) -> int:
+        """Take a record up as the next one; a `new` one is written before this returns."""
+        with self._writing:
+            sequence = self._sequence + 1
+            at = self.clock.now_text()
+            data = self._seal.record(sequence, self._commit.synced, body(at, sequence))
+            size = len(data)
+            segment = self._segments[-1]
+            if (segment.end + self._gathered_bytes + size) * 4 > segment.size * 3:
+                self._make_room(size, new=new)
+            self._gathered.append(data)
+            self._gathered_bytes += size
+            self._sequence = sequence
+            if new:
+                try:
+                    self._write_gathered()
+                except Unavailable:
+                    # What it tells of does not happen; those before it stay as they are.
+                    self._gathered_bytes -= len(self._gathered.pop())
+                    self._sequence -= 1
+                    raise
+        self._commit.wake()
+        return sequence
+
+    def _make_room(self, size: int, *, new: bool) -> None:
+        if size > MAX_RECORD:
             raise Unavailable("the statement is too long for the journal", code="journal_record")
         segment = self._segments[-1]
-        if new and self._ahead is None and (segment.end + len(data)) * 4 > segment.size * 3:
+        end = segment.end + self._gathered_bytes + size
+        if new and self._ahead is None and end * 4 > segment.size * 3:
             # The last quarter without more behind it is for the ends of what runs by then.
             self._reserve_ahead()
             if self._full:
                 raise self._shut()
-        if segment.end + len(data) > segment.size:
-            segment = self._next_segment(len(data))
+        if end > segment.size:
+            self._write_gathered()
+            self._next_segment(size)
+
+    def _write_gathered(self) -> None:
+        """Write what was gathered, in one piece; `_writing` is held."""
+        gathered = self._gathered
+        if not gathered:
+            return
+        if self._broken:
+            raise self._shut()
+        data = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+        segment = self._segments[-1]
         try:
             written = os.pwrite(self._fd, data, segment.end)
         except OSError as error:
@@ -233,11 +287,13 @@ class Journal:
             self._break(f"{written} of {len(data)} bytes were written")
             raise self._shut()
         segment.end += written
-        segment.last += 1
+        segment.last += len(gathered)
+        self._gathered = []
+        self._gathered_bytes = 0
 
     # Segments
 
-    def _next_segment(self, needed: int) -> Segment:
+    def _next_segment(self, needed: int) -> None:
         """Go on in the next segment; whatever is in this one is on disk before."""
         try:
             os.fdatasync(self._fd)
@@ -246,12 +302,12 @@ class Journal:
             raise self._shut() from error
         self._commit.reached(self._sequence)
         try:
-            return self._begin_segment(needed)
+            self._begin_segment(needed)
         except OSError as error:
             self._fill(f"no space for more could be reserved: {error.strerror}")
             raise self._shut() from error
 
-    def _begin_segment(self, needed: int) -> Segment:
+    def _begin_segment(self, needed: int) -> None:
         first = self._sequence + 1
         head = self._seal.head(
             SegmentHead(VERSION, self.id, first, self._boot, self._sequence, self.open_statements)
@@ -278,9 +334,7 @@ class Journal:
                 # The thread may be at it at this moment: it closes it.
                 self._retired.append(self._fd)
             self._fd = fd
-            segment = Segment(path, first, size, len(head), len(head), first - 1)
-            self._segments.append(segment)
-        return segment
+            self._segments.append(Segment(path, first, size, len(head), len(head), first - 1))
 
     def _reserved(self, size: int, *, fill: bool) -> tuple[int, int]:
         """Reserve space for a segment; raises `OSError` beyond the limit too."""
@@ -315,9 +369,12 @@ class Journal:
     # On disk
 
     def _sync(self) -> int:
-        with self._files:
-            fd, sequence = self._fd, self._sequence
-            retired, self._retired = self._retired, []
+        with self._writing:
+            with suppress(Unavailable):
+                self._write_gathered()
+            with self._files:
+                fd, sequence = self._fd, self._segments[-1].last
+                retired, self._retired = self._retired, []
         for each in retired:
             os.close(each)
         if self._broken:
@@ -354,12 +411,13 @@ class Journal:
         became of it.
         """
         if self._broken:
-            try:
-                self._write_again()
-            except OSError as error:
-                self._broken = f"it does not work yet: {error.strerror}"
-                return False
-            self._broken = ""
+            with self._writing:
+                try:
+                    self._write_again()
+                except OSError as error:
+                    self._broken = f"it does not work yet: {error.strerror}"
+                    return False
+                self._broken = ""
         with self._files:
             self._full = ""
             segment = self._segments[-1]
@@ -367,9 +425,9 @@ class Journal:
                 self._reserve_held()
             self._ready = not self._full
         late, self._late = self._late, []
-        for number, each in enumerate(late):
+        for number, (reference, body) in enumerate(late):
             try:
-                self.write(*each)
+                self.end(reference, body)
             except Unavailable:
                 self._late += late[number + 1 :]
                 break
@@ -381,13 +439,19 @@ class Journal:
         fd = os.open(segment.path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             data = os.pread(fd, segment.end - segment.start, segment.start)
+            if len(data) != segment.end - segment.start:
+                raise OSError(0, "it was read in part")
             clear_from(fd, segment.end, segment.size)
-            if os.pwrite(fd, data, segment.start) != segment.end - segment.start:
+            data += b"".join(self._gathered)
+            if os.pwrite(fd, data, segment.start) != len(data):
                 raise OSError(0, "it was written in part")
             os.fsync(fd)
         except OSError:
             os.close(fd)
             raise
+        segment.end = segment.start + len(data)
+        segment.last = self._sequence
+        self._gathered, self._gathered_bytes = [], 0
         with self._files:
             self._retired.append(self._fd)
             self._fd = fd

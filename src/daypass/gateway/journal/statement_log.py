@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
 from daypass.audit.entry import Json
 from daypass.domain.errors import Unavailable
+from daypass.domain.limits import Parameters
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.engines.contract import StatementFacts
 from daypass.engines.relay_contract import Ended, Refused, Started
-from daypass.gateway.journal.encoding import frame_of
+from daypass.gateway.journal.encoding import form_of, frame_of, json_of
+from daypass.gateway.journal.format import OpenStatement
 from daypass.gateway.journal.journal import Journal
 from daypass.operations.statement_entries import (
     Recording,
     denied_entry,
     ended_entry,
+    kept_parameters,
+    may_set_password,
     started_entry,
     statement_facts,
     statement_reference,
@@ -26,8 +30,21 @@ from daypass.operations.statement_entries import (
 )
 
 _log = structlog.get_logger(__name__)
+_CARE = (Parameters.FULL, Parameters.HASH, Parameters.NONE)
+"""Ways to record parameters; each keeps less than the one before."""
 _KNOWN = 64
 """So many texts of a session have what is known of them at hand."""
+_KNOWN_LENGTH = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a text: the entry of its start, but for what each sending has of its own."""
+
+    statements: tuple[StatementFacts, ...]
+    form: bytes
+    keeps: bool
+    """Whether parameters may be kept at all."""
 
 
 class StatementLog:
@@ -45,8 +62,11 @@ class StatementLog:
             actor, address=storable(actor.address), application=storable(actor.application)
         )
         self._journal = journal
+        self._permit = permit
         self._session_id = permit.session_id
         self._recording = recording
+        self._care = {each: max(each, recording.parameters, key=_CARE.index) for each in Parameters}
+        self._constant = {"journal": str(journal.id)}
         self._started = frame_of(started_entry(permit, actor, rule, {}))
         self._ended = frame_of(ended_entry(permit, {}))
         self._refused = frame_of(
@@ -62,7 +82,8 @@ class StatementLog:
         self._number = 0
         self._sequence = 0
         self._running: set[int] = set()
-        self._known: dict[str, tuple[tuple[StatementFacts, ...], dict[str, Json]]] = {}
+        self._known: dict[str, _Known] = {}
+        self._ends: dict[tuple[str, str, str], bytes] = {}
 
     @property
     def number(self) -> int:
@@ -80,13 +101,28 @@ class StatementLog:
         Raises `Unavailable` when it cannot be written down: then it is not forwarded (I4).
         """
         number = self._number + 1
-        content = self._content(number, statement.text, statement.statements)
-        content["origin"] = statement.origin
-        content |= statement_text(
-            statement.text, statement.parameters, statement.statements, self._recording
-        )
+        known = self._known.get(statement.text)
+        # The engine gives the same facts for the same text as long as nothing has changed.
+        if known is None or known.statements is not statement.statements:
+            known = self._learn(statement)
+        parameters = b"[]"
         try:
-            self._sequence = self._journal.write(self._started, content)
+            if statement.parameters and known.keeps:
+                keep = self._care[statement.keep]
+                parameters = json_of(
+                    kept_parameters(statement.parameters, keep, self._recording.key)
+                )
+            form, origin = known.form, json_of(statement.origin)
+            reference = statement_reference(self._session_id, number)
+            of = self._permit
+            self._sequence = self._journal.start(
+                OpenStatement(
+                    reference, of.principal_id, of.database_id, of.grant_id, of.session_id
+                ),
+                lambda at, sequence: (
+                    form % (at, origin, parameters, b"%d" % sequence, b'"%b"' % reference.encode())
+                ),
+            )
         except TypeError as error:
             raise _unwritable() from error
         self._number = number
@@ -96,7 +132,8 @@ class StatementLog:
     def refused(self, statement: Refused) -> None:
         """Write a refusal down; one that cannot be is logged, since nothing is forwarded for it."""
         number = self._number + 1
-        content = self._content(number, statement.text, statement.statements)
+        content = statement_facts(statement.statements)
+        content["statement"] = statement_reference(self._session_id, number)
         content |= statement_text(statement.text, (), statement.statements, self._recording)
         content["code"] = statement.code
         content["reason"] = storable(statement.reason)
@@ -115,17 +152,20 @@ class StatementLog:
         if number not in self._running:
             return
         self._running.discard(number)
-        content: dict[str, Json] = {
-            "statement": statement_reference(self._session_id, number),
-            "outcome": end.outcome,
-            "rows": end.rows,
-            "size_bytes": end.size_bytes,
-            "duration_us": end.duration_us,
-            "sqlstate": end.sqlstate,
-            "command": storable(end.command),
-        }
+        reference = statement_reference(self._session_id, number)
+        kind = end.command, end.outcome, end.sqlstate
+        form = self._ends.get(kind) or self._learn_end(kind)
         try:
-            self._sequence = self._journal.write(self._ended, content)
+            self._sequence = self._journal.end(
+                reference,
+                lambda at, sequence: (
+                    form
+                    % (
+                        *(at, b"%d" % end.duration_us, b"%d" % end.rows, b"%d" % sequence),
+                        *(b"%d" % end.size_bytes, b'"%b"' % reference.encode()),
+                    )
+                ),
+            )
         except (TypeError, Unavailable) as error:
             _log.error(
                 "end_not_recorded_yet", session=self._session_id, statement=number, error=str(error)
@@ -143,18 +183,37 @@ class StatementLog:
         """
         await self._journal.synced(self._sequence)
 
-    def _content(
-        self, number: int, text: str, statements: tuple[StatementFacts, ...]
-    ) -> dict[str, Json]:
-        known = self._known.get(text)
-        # The engine gives the same facts for the same text as long as nothing has changed.
-        if known is None or known[0] is not statements:
+    def _learn(self, statement: Started) -> _Known:
+        text, statements = statement.text, statement.statements
+        constant: dict[str, Json] = {
+            **statement_facts(statements),
+            **statement_text(text, (), statements, self._recording),
+            **self._constant,
+        }
+        del constant["parameters"]
+        try:
+            form = form_of(self._started, constant, _OF_A_START)
+        except TypeError as error:
+            raise _unwritable() from error
+        known = _Known(statements, form, not may_set_password(text, statements))
+        if len(text) < _KNOWN_LENGTH:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            known = statements, statement_facts(statements)
-            if len(text) < 2**14:
-                self._known[text] = known
-        return {**known[1], "statement": statement_reference(self._session_id, number)}
+            self._known[text] = known
+        return known
+
+    def _learn_end(self, kind: tuple[str, str, str]) -> bytes:
+        command, outcome, sqlstate = (storable(each) for each in kind)
+        constant = {**self._constant, "command": command, "outcome": outcome, "sqlstate": sqlstate}
+        form = form_of(self._ended, constant, _OF_AN_END)
+        if len(self._ends) >= _KNOWN:
+            self._ends.clear()
+        self._ends[kind] = form
+        return form
+
+
+_OF_A_START = ("origin", "parameters", "sequence", "statement")
+_OF_AN_END = (*("duration_us", "rows", "sequence", "size_bytes", "statement"),)
 
 
 def _unwritable() -> Unavailable:
