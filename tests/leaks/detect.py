@@ -19,6 +19,12 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{12,}={0,2}")
 _DIGEST: Final = re.compile(r"\b(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.,:/ +-]*")
+# What a planner thinks a step costs looks like a price, and is as likely as not to equal one.
+_ESTIMATES: Final = re.compile(
+    r":(?:startup_cost|total_cost|plan_rows|plan_width|\w*\.(?:startup|per_tuple)) [0-9.e+]+"
+    r"|\bcost=[0-9.]+\.\.[0-9.]+ rows=[0-9]+ width=[0-9]+"
+    r"|\bactual time=[0-9.]+\.\.[0-9.]+"
+)
 _ISO: Final = re.compile(r"(?<=[0-9])t(?=[0-9])")
 
 
@@ -60,6 +66,7 @@ class Secrets:
         What is in `said`, the session's own words, it knew already.
         """
         known = fold(said)
+        text = _ESTIMATES.sub("", text)
         hits: dict[str, str] = {}
         for form in set(_forms(text)):
             hits |= {v: place for v, place in self._hits(fold(form)) if v not in known}

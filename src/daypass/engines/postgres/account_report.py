@@ -11,14 +11,17 @@ from psycopg import sql
 
 from daypass.engines.postgres import names
 from daypass.engines.postgres.account_state import Seen
-from daypass.engines.postgres.admin import AdminConnection
+from daypass.engines.postgres.admin import AdminConnection, Look
 
 # SQLSTATEs: lock timeout, deadlock, "tuple concurrently updated"; dependent objects; no such role.
 HELD: Final = ("55P03", "40P01", "XX000")
 DEPENDED_ON: Final = "2BP01"
 GONE: Final = "42704"
 
-_LEFT: Final = """
+_LEFT: Final = Look(
+    "left",
+    "bigint[], text[]",
+    """
 with activity as materialized (
   select a.usesysid from pg_stat_activity as a where a.usesysid is not null
 )
@@ -29,8 +32,9 @@ select n.name,
   (select count(*) from pg_prepared_xacts as p where p.owner = n.name),
   (select count(*) from pg_shdepend as s
     where s.refclassid = 'pg_authid'::regclass and s.refobjid = n.oid)
-from unnest(%(oids)s::bigint[]::oid[], %(names)s::text[]) as n (oid, name)
-"""
+from unnest($1::oid[], $2) as n (oid, name)
+""",
+)
 _PROBES: Final = (
     "no role of the name",
     "no backend of the role",
@@ -61,10 +65,8 @@ class Report:
 
 async def prove(connection: AdminConnection, reports: Sequence[Report]) -> None:
     """Look for anything that is left, by the name and by the oid each role had."""
-    rows = await connection.run(
-        "probe",
-        _LEFT,
-        {"oids": [each.oid for each in reports], "names": [each.account for each in reports]},
+    rows = await connection.look(
+        "probe", _LEFT, [each.oid for each in reports], [each.account for each in reports]
     )
     moment = datetime.now(UTC)
     by_account = {each.account: each for each in reports}

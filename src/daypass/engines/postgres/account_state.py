@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from daypass.engines.postgres.admin import AdminConnection
+from daypass.engines.postgres.admin import AdminConnection, Look
 from daypass.engines.postgres.marks import Mark, read_mark
 
 # `prepared` are (gid, database, owner): until 15 a session can also act as its scope's role.
 # `databases` is where it owns or was granted anything; the empty one stands for objects shared by
 # all. The next are memberships it gave to others. Views made by functions are read once for all.
-_LOOK: Final = """
+_LOOK: Final = Look(
+    "accounts",
+    "text[]",
+    """
 with activity as materialized (
   select a.usesysid, a.pid from pg_stat_activity as a where a.usesysid is not null
 ), transactions as materialized (
@@ -36,8 +39,9 @@ select r.rolname, r.oid::bigint, r.rolcanlogin,
     join pg_roles as s on s.oid = m.roleid join pg_roles as o on o.oid = m.member
     where m.grantor = r.oid order by 1),
   pg_has_role(current_user, r.oid, 'usage')
-from pg_roles as r where r.rolname = any (%s)
-"""
+from pg_roles as r where r.rolname = any ($1)
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ async def look_at(connection: AdminConnection, account: str) -> Seen | None:
 
 async def look_at_all(connection: AdminConnection, accounts: Sequence[str]) -> dict[str, Seen]:
     """Look at accounts in one moment; those of which there is no role are left out."""
-    rows = await connection.run("look", _LOOK, (list(accounts),))
+    rows = await connection.look("look", _LOOK, list(accounts))
     return {str(name): _seen(facts) for name, *facts in rows}
 
 

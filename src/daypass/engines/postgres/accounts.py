@@ -16,13 +16,28 @@ from psycopg import sql
 from daypass.domain.errors import Conflict, Invalid
 from daypass.domain.secret import Secret
 from daypass.engines.postgres import names
-from daypass.engines.postgres.admin import AdminConnection, comment_on_role
+from daypass.engines.postgres.admin import AdminConnection, Look, comment_on_role
 from daypass.engines.postgres.marks import Mark
 from daypass.engines.postgres.plan import PostgresPlan
 
 # What a crash of the server within the next half second would undo is of no use after it: the
 # sessions are gone, and nobody but this process knew the password.
 NOT_AWAITED: Final = sql.SQL("set local synchronous_commit = off")
+
+_BACKENDS: Final = Look(
+    "backends",
+    "text[]",
+    "select distinct r.rolname, coalesce(a.leader_pid, a.pid)"
+    " from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid"
+    " where r.rolname = any ($1)",
+)
+_TERMINATE: Final = Look(
+    "terminate",
+    "text[]",
+    "select count(pg_terminate_backend(a.pid))"
+    " from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid"
+    " where r.rolname = any ($1)",
+)
 
 
 def new_password() -> Secret:
@@ -108,13 +123,7 @@ async def backends_of(connection: AdminConnection, accounts: Sequence[str]) -> d
 
     Workers of a parallel query count as the backend they work for.
     """
-    rows = await connection.run(
-        "read backends",
-        "select distinct r.rolname, coalesce(a.leader_pid, a.pid)"
-        " from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid"
-        " where r.rolname = any (%s)",
-        (list(accounts),),
-    )
+    rows = await connection.look("read backends", _BACKENDS, list(accounts))
     found: dict[str, list[int]] = {}
     for account, pid in rows:
         if isinstance(pid, int):
@@ -124,13 +133,7 @@ async def backends_of(connection: AdminConnection, accounts: Sequence[str]) -> d
 
 async def terminate(connection: AdminConnection, accounts: Sequence[str]) -> int:
     """Signal every backend of some accounts to end; return how many there were."""
-    [(count,)] = await connection.run(
-        "terminate",
-        "select count(pg_terminate_backend(a.pid))"
-        " from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid"
-        " where r.rolname = any (%s)",
-        (list(accounts),),
-    )
+    [(count,)] = await connection.look("terminate", _TERMINATE, list(accounts))
     return count if isinstance(count, int) else 0
 
 

@@ -42,6 +42,8 @@ _SETTINGS: Final = (
     ("datestyle", "ISO"),
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
+    # What is prepared here looks at catalogs by lists of names: no plan would be better than that.
+    ("plan_cache_mode", "force_generic_plan"),
 )
 # serialization failure, deadlock, "tuple concurrently updated" (it has no code of its own), lock
 # timeout, object in use; and what two that make the same thing at once run into.
@@ -51,12 +53,22 @@ _MAX_INTERNAL_ERRORS: Final = 8
 _LOST: Final = ("08", "57P0")
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A query of catalogs that comes again and again; its parameters are $1, $2 ..."""
+
+    name: str
+    types: LiteralString
+    text: LiteralString
+
+
 class AdminConnection:
     """One admin connection; every statement Daypass sends to a target goes through `run`."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Row], on_step: OnStep | None) -> None:
         self.raw = connection
         self._on_step = on_step
+        self._prepared: set[str] = set()
 
     @property
     def server_version(self) -> int:
@@ -86,6 +98,22 @@ class AdminConnection:
             while cursor.nextset():
                 pass
             return await cursor.fetchall() if cursor.description else []
+
+    async def look(self, step: str, look: Look, *parameters: object) -> list[Row]:
+        """Run a look, prepared once for each connection.
+
+        Planning costs several times what running it does, and psycopg forgets what it prepared at
+        each DROP or ALTER, which here are between any two looks.
+        """
+        name = sql.Identifier(f"dp_{look.name}")
+        if look.name not in self._prepared:
+            types = sql.SQL(look.types)
+            await self.raw.execute(
+                sql.SQL("prepare {} ({}) as {}").format(name, types, sql.SQL(look.text))
+            )
+            self._prepared.add(look.name)
+        values = sql.SQL(", ").join(sql.Literal(each) for each in parameters)
+        return await self.run(step, sql.SQL("execute {} ({})").format(name, values))
 
     @contextlib.asynccontextmanager
     async def transaction(self, what: str) -> AsyncIterator[None]:
@@ -218,8 +246,7 @@ class Admin:
                 application_name="daypass admin",
             ),
             autocommit=True,
-            # The looks of a close come again and again; planning them costs more than running them.
-            prepare_threshold=2,
+            prepare_threshold=None,
         )
         connection = AdminConnection(raw, self._on_step)
         if connection.has_membership_options:
