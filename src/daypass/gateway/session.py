@@ -90,6 +90,7 @@ class GatewaySession(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._to_server: list[bytes | memoryview] = []
         self._ending = False
+        self._cancelling = 0
         self._server_full = False
         self._client_held = False
         self._left_because = ""
@@ -209,8 +210,20 @@ class GatewaySession(asyncio.Protocol):
         self._log.ended(number, end)
 
     def cancel(self) -> None:
-        """Have what runs on the server cancelled, soon."""
-        self._ports.spawn(self.cancel_now(), f"cancel-{self.id}")
+        """Have what runs on the server cancelled, soon; nothing is sent before, lest it hit that."""
+        self._cancelling += 1
+        if self.relay is not None:
+            self.relay.hold()
+        self._ports.spawn(self._cancel_held(), f"cancel-{self.id}")
+
+    async def _cancel_held(self) -> None:
+        try:
+            await self.cancel_now()
+        finally:
+            self._cancelling -= 1
+            if not self._cancelling and not self.over_reason:
+                self._guarded(lambda relay: relay.resume())
+                self._watch_time()
 
     async def cancel_now(self) -> None:
         """Have what runs on the server cancelled; returns once that was sent."""
