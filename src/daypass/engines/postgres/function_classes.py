@@ -35,6 +35,8 @@ _BUILT_IN: Final[dict[StatementClass, str]] = {
         pg_import_system_collations pg_nextoid pg_stop_making_pinned_objects
         brin_summarize_new_values brin_summarize_range brin_desummarize_range
         gin_clean_pending_list pg_mcv_list_items
+        pg_config pg_get_aios pg_get_backend_memory_contexts pg_get_shmem_allocations
+        pg_get_shmem_allocations_numa pg_show_replication_origin_status pg_stat_have_stats
     """,
     # They run a text as a statement: what it reads or writes cannot be seen here.
     StatementClass.CALL: """
@@ -66,7 +68,8 @@ _OF_EXTENSIONS: Final[dict[StatementClass, str]] = {
         hash_bitmap_info hash_metapage_info tuple_data_split
         pg_truncate_visibility_map heap_force_kill heap_force_freeze
         pg_get_wal_records_info pg_get_wal_record_info pg_get_wal_block_info
-        verify_heapam bt_index_check bt_index_parent_check
+        verify_heapam bt_index_check bt_index_parent_check gin_index_check
+        pg_buffercache_evict pg_buffercache_evict_relation pg_buffercache_evict_all
         pg_stat_statements_reset pg_prewarm autoprewarm_start_worker autoprewarm_dump_now
         postgres_fdw_get_connections postgres_fdw_disconnect postgres_fdw_disconnect_all
         pg_background_launch pg_background_result pg_background_detach

@@ -334,7 +334,7 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
     classifier = _Classifier()
     classifier.classify(statement.kind, statement.node)
     walk = classifier.walk
-    if any(each not in NO_WRITE and name.schema in SYSTEM_SCHEMAS for name, each in walk.uses):
+    if any(each not in NO_WRITE and _of_the_system(name) for name, each in walk.uses):
         walk.bare.add(StatementClass.ADMIN)
     uses = walk.uses | {(name, StatementClass.UPDATE) for name in walk.locked}
     piece = source[statement.start : statement.end].decode("utf-8")
@@ -361,6 +361,11 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
         qualified=bool(walk.points),
         copies=classifier.copies,
     )
+
+
+def _of_the_system(name: RelationName) -> bool:
+    # pg_catalog comes first on every path, written out or not.
+    return name.schema in SYSTEM_SCHEMAS or (not name.schema and name.name.startswith("pg_"))
 
 
 _KINDS: Final[dict[str, Callable[[_Classifier, str, Node], None]]] = {

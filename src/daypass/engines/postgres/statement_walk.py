@@ -118,6 +118,9 @@ class StatementWalk:
                     elif key == "FuncCall" and isinstance(inner, dict):
                         self.call(inner)
                         stack.append(inner)
+                    elif key in _ATTRIBUTES and isinstance(inner, dict):
+                        self.attributes(inner)
+                        stack.append(inner)
                     elif isinstance(inner, (dict, list)):
                         stack.append(inner)
 
@@ -146,6 +149,21 @@ class StatementWalk:
             self.object_to(NOTIFY_FUNCTION_GUARD)
         elif parts[-1] in FILE_FUNCTIONS:
             self.object_to(FILE_FUNCTION_GUARD)
+
+    def attributes(self, node: Node) -> None:
+        """Record what `x.name` and `(x).name` may call: without such a column it is `name(x)`.
+
+        A column of a function's name is taken for the function; without its table it is a column.
+        """
+        # The first part of a name never is a function.
+        parts = items(node, "indirection") or items(node, "fields")[1:]
+        for name in strings(parts):
+            found = function_class((name,))
+            if found is not None:
+                self.functions.add(name)
+                self.bare.add(found)
+                if name in FILE_FUNCTIONS:
+                    self.object_to(FILE_FUNCTION_GUARD)
 
     def into(self, clause: Node) -> None:
         """Record the table a query makes."""
@@ -202,9 +220,16 @@ class StatementWalk:
     def column_ref(self, node: Node, _ctes: frozenset[str]) -> bool:
         """Remember `schema.relation.column`; with fewer parts the first is never a schema."""
         fields = node.get("fields")
-        if self.splicing and isinstance(fields, list) and len(fields) >= 3:
-            self.points.append(node)
+        if isinstance(fields, list) and len(fields) >= 2:
+            self.attributes(node)
+            if self.splicing and len(fields) >= 3:
+                self.points.append(node)
         return False
+
+    def indirection(self, node: Node, _ctes: frozenset[str]) -> bool:
+        """Record `(x).name` and go on into x."""
+        self.attributes(node)
+        return True
 
     def func_call(self, node: Node, _ctes: frozenset[str]) -> bool:
         """Record a call and go on into its arguments."""
@@ -333,8 +358,10 @@ def literal_values(arguments: list[Node]) -> str | None:
 
 
 _QUERIES: Final = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_ATTRIBUTES: Final = frozenset({"A_Indirection", "ColumnRef"})
 
 _HANDLERS: Final[dict[str, Callable[[StatementWalk, Node, frozenset[str]], bool]]] = {
+    "A_Indirection": StatementWalk.indirection,
     "ColumnRef": StatementWalk.column_ref,
     "DeleteStmt": StatementWalk.delete,
     "FuncCall": StatementWalk.func_call,

@@ -13,8 +13,12 @@ from daypass.engines.contract import StatementFacts
 from daypass.engines.postgres.statements import statement_facts
 from daypass.engines.postgres.text_cache import TextCache
 
-_CORPUS = Path(__file__).parents[3] / "corpus" / "postgres" / "statements.yaml"
-_CASES: list[dict[str, object]] = yaml.safe_load(_CORPUS.read_text(encoding="utf-8"))
+_CORPUS = Path(__file__).parents[3] / "corpus" / "postgres"
+_CASES: list[dict[str, object]] = [
+    case
+    for name in ("statements.yaml", "hidden.yaml")
+    for case in yaml.load((_CORPUS / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+]
 
 
 def _relations(words: object) -> frozenset[RelationName]:
