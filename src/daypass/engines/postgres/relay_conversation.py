@@ -316,13 +316,19 @@ class Conversation:
             self.copying = None
 
     def finish(self, sqlstate: str = "") -> None:
-        """End every statement that has no end: of those under way nobody knows what became."""
+        """End every statement that has no end: of those under way nobody knows what became.
+
+        One that has run in an epoch without its end is among them: only that end commits it.
+        """
         underway = {entry.run for entry in self.queue}
         for run in tuple(self.open):
-            at_rest = "done" if run.executed else "skipped"
-            if run in underway:
+            ran = run.executed or run.outcome == "done"
+            uncommitted = ran and run.epoch >= self.answered
+            if uncommitted and run.outcome == "done":
+                run.outcome = ""
+            if uncommitted or run in underway:
                 self.stop(run, "lost", sqlstate)
-            self.stop(run, at_rest)
+            self.stop(run, "done" if run.executed else "skipped")
             self.ended(run)
         self.queue.clear()
         self.portals.clear()
