@@ -15,7 +15,7 @@ if [ -z "${DAYPASS_SETUP_LOCKED:-}" ] && command -v flock > /dev/null; then
 fi
 
 wanted=$(
-    { pwd; "$python" --version; cat requirements/dev.txt pyproject.toml; } | sha256sum | cut -d ' ' -f 1
+    { pwd; "$python" --version; cat requirements/dev.txt requirements/newer.txt pyproject.toml; } | sha256sum | cut -d ' ' -f 1
 )
 if [ "$(cat .venv/installed 2> /dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2> /dev/null; then
     exit 0
@@ -42,6 +42,9 @@ PIP_NO_INPUT=1
 PIP_ROOT_USER_ACTION=ignore
 export PIP_DISABLE_PIP_VERSION_CHECK PIP_NO_INPUT PIP_ROOT_USER_ACTION
 .venv/bin/python -m pip install --quiet --quiet --no-compile --require-hashes -r requirements/dev.txt
+# What says it needs a newer Python and runs on ours: tests alone use it, and it needs nothing more.
+.venv/bin/python -m pip install --quiet --quiet --no-compile --no-deps --ignore-requires-python \
+    --require-hashes -r requirements/newer.txt
 # Everything that builds it is installed by now: nothing is fetched.
 .venv/bin/python -m pip install --quiet --quiet --no-compile --no-deps --no-build-isolation --editable .
 echo "$wanted" > .venv/installed
