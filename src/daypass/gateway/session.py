@@ -210,7 +210,7 @@ class GatewaySession(asyncio.Protocol):
         self._log.ended(number, end)
 
     def cancel(self) -> None:
-        """Have what runs on the server cancelled, soon; nothing is sent before, lest it hit that."""
+        """Have what runs on the server cancelled, soon; nothing else goes there before."""
         self._cancelling += 1
         if self.relay is not None:
             self.relay.hold()

@@ -22,6 +22,9 @@ from daypass.policy.globs import exact_glob
 _NOT_BY_ITSELF: Final = frozenset({"EXECUTE", "FETCH", "MOVE", "CLOSE", "DEALLOCATE"})
 """What these do was said elsewhere: nobody could approve it by its text."""
 
+_FINDS_ROWS: Final = frozenset({StatementClass.UPDATE, StatementClass.DELETE})
+"""Databases ask for reading too, where a condition says which rows."""
+
 
 async def with_needs(ctx: Context, facts: DatabaseFactsBundle, asked: AskedScope) -> AskedScope:
     """Return an ask with the classes and relations its exact statements need, and no others.
@@ -75,6 +78,8 @@ def _with_needs(engine: Engine, catalog: Catalog, asked: AskedScope) -> AskedSco
     if problems:
         raise _wrong(problems)
     classes = frozenset[StatementClass]().union(*(each.classes for each in found))
+    if classes & _FINDS_ROWS:
+        classes |= {StatementClass.SELECT}
     return replace(
         asked,
         # What needs none may be sent with the least.

@@ -188,7 +188,8 @@ async def test_a_strict_session_ends_when_its_disk_fails_and_nothing_is_sent(
             with pytest.raises(psycopg.OperationalError, match="journal"):
                 await connection.execute("select count(*), 'unseen' from sales.orders")
     seen = here.company.sql(
-        f"select 1 from pg_stat_activity where query like '%unseen%' and usename like 'dp_g_{number}_%'"
+        "select 1 from pg_stat_activity where query like '%unseen%'"
+        f" and usename like 'dp_g_{number}_%'"
     )
     assert seen == []
 
