@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from daypass.engines.postgres import read_apart, relay_client
+from daypass.engines.postgres import read_apart, relay_steps
 from daypass.engines.postgres.read_apart import ApartReader
 from daypass.engines.postgres.statements import prepare_under
 from tests.unit.engines.postgres.relay.talk import (
@@ -110,4 +110,4 @@ async def test_many_short_texts_at_once_leave_others_their_turn(reader: ApartRea
         turns += 1
     assert got == b"".join(sent)
     assert 3 <= turns <= 6
-    assert len(_LONG) > relay_client.APART_BYTES
+    assert len(_LONG) > relay_steps.APART_BYTES

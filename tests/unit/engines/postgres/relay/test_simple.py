@@ -2,7 +2,7 @@
 
 import pytest
 
-from daypass.engines.postgres.relay_client import FAILING_QUERY
+from daypass.engines.postgres.relay_steps import FAILING_QUERY
 from daypass.engines.relay_contract import Ended, RelayLimits
 from tests.unit.engines.postgres.relay.talk import (
     BAD,
