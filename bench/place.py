@@ -15,13 +15,14 @@ import uvicorn
 from psycopg import sql
 
 from daypass.api.app import create_app
-from daypass.app import configure_logging, listening_socket
+from daypass.app import configure_logging
 from daypass.demo.company.company import STANDING_LOGINS, load_company
 from daypass.domain.principal import Actor
 from daypass.domain.scope import AskedScope
 from daypass.domain.statement_class import StatementClass
 from daypass.embedded import Binaries, Cluster
 from daypass.engines.contract import Target
+from daypass.gateway.listeners import listening_socket
 from daypass.jobs.worker import run_jobs
 from daypass.operations.consider import Ask
 from daypass.operations.context import Context

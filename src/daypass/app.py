@@ -28,8 +28,9 @@ from daypass.engines.contract import Engine
 from daypass.engines.postgres import PostgresEngine
 from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy, one_time_user
 from daypass.gateway.gateway import GatewayOptions
+from daypass.gateway.journal.limits import JournalLimits
 from daypass.gateway.limits import ConnectionLimits
-from daypass.gateway.listeners import listening_socket as gateway_socket
+from daypass.gateway.listeners import listening_socket
 from daypass.gateway.running import GatewayPlace, RunningGateway, running_gateway
 from daypass.jobs.channels import MailChannel, WebhookChannel
 from daypass.jobs.worker import run_jobs
@@ -43,7 +44,6 @@ from daypass.store.database import Store
 from daypass.store.migrate import migrate
 
 STORE_DATABASE = "daypass"
-_PORTS_TRIED = 50
 _STOP_S = 10
 
 
@@ -147,35 +147,22 @@ async def embedded_store(state_dir: Path) -> AsyncIterator[Secret]:
         await asyncio.to_thread(cluster.stop)
 
 
-def listening_socket(host: str, port: int, *, exact: bool = False) -> socket.socket:
-    """Bind to the port, or to the next free one unless it has to be `exact`ly this.
+def api_socket(host: str, port: int, *, exact: bool = False) -> socket.socket:
+    """Bind the API to the port, or to the next free one unless it has to be `exact`ly this.
 
     Raises `Unavailable` when none of them is free.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in range(port, port + (1 if exact else _PORTS_TRIED)):
-        bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((host, number if port else 0))
-        except OSError:
-            bound.close()
-            continue
-        bound.listen(1024)
-        bound.set_inheritable(False)
-        return bound
-    if exact:
+    try:
+        return listening_socket(host, port, exact=exact, section="api")
+    except Unavailable as error:
+        if not exact:
+            raise
         raise Unavailable(
             f"port {port} on {host} cannot be listened on, and with api.public_url set no other is"
             " tried: what leads people here would not find it",
             next_step="end what has the port, or set api.port and have the proxy lead there",
             code="port_taken",
-        )
-    raise Unavailable(
-        f"no port from {port} to {port + _PORTS_TRIED - 1} on {host} is free",
-        next_step="set api.host and api.port",
-        code="port_taken",
-    )
+        ) from error
 
 
 class _Server(uvicorn.Server):
@@ -204,9 +191,7 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
     await asyncio.to_thread(migrate, conninfo)
     async with AsyncExitStack() as stack:
         public = bool(settings.api.public_url)
-        bound = stack.enter_context(
-            listening_socket(settings.api.host, settings.api.port, exact=public)
-        )
+        bound = stack.enter_context(api_socket(settings.api.host, settings.api.port, exact=public))
         host, port = bound.getsockname()[:2]
         url = settings.api.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
         store = Store(conninfo, max_size=settings.store.pool)
@@ -274,13 +259,14 @@ async def _gateway(
     ctx: Context, settings: Settings, *, beats: bool, shared: bool = False
 ) -> AsyncIterator[RunningGateway]:
     wanted = settings.gateway
-    bound = gateway_socket(wanted.host, wanted.port, shared=shared)
+    bound = listening_socket(wanted.host, wanted.port, shared=shared)
     place = GatewayPlace(
         state_dir=settings.state_dir,
         public_host=wanted.public_host,
         public_port=wanted.public_port,
         certificate=wanted.certificate,
         key=wanted.key,
+        journal=JournalLimits(limit_bytes=wanted.journal_bytes, limit_age_s=wanted.journal_age_s),
     )
     options = GatewayOptions(
         tls=wanted.tls,
@@ -384,7 +370,7 @@ async def serve_gateway(
 
 def free_gateway_port(settings: Settings) -> int:
     """Return a port that workers can share, which nobody else has: shared sockets overlook it."""
-    with gateway_socket(settings.gateway.host, settings.gateway.port) as free:
+    with listening_socket(settings.gateway.host, settings.gateway.port) as free:
         port: int = free.getsockname()[1]
         return port
 
@@ -406,25 +392,9 @@ def running_store(state_dir: Path) -> Secret:
 
 
 async def serve_proxy(
-    way: GatewayWay, token: Secret, port: int, ready: Callable[[int, str], None]
-) -> None:
-    """Lead local connections of this user to a database until told to stop.
-
-    `ready` is told the port, and the user name to give where one is asked for.
-    """
-    user = one_time_user()
-    with stop_signals() as stopped:
-        proxy = LocalProxy(way, lambda: token, user)
-        task = asyncio.create_task(proxy.serve(port, lambda at: ready(at, user)), name="proxy")
-        stopping = asyncio.create_task(stopped.wait(), name="stopping")
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-def gateway_way(
+    at: int,
+    token: Secret,
+    ready: Callable[[int, str], None],
     *,
     host: str,
     port: int,
@@ -434,6 +404,22 @@ def gateway_way(
     encrypted: bool,
     asked: tuple[tuple[str, str], ...],
     wait_s: float,
-) -> GatewayWay:
-    """Say where a proxy leads to."""
-    return GatewayWay(host, port, user, database, certificate, encrypted, asked, wait_s)
+) -> None:
+    """Lead local connections of this user from a port to a database until told to stop.
+
+    `host` to `wait_s` say where to, see `GatewayWay`. `ready` is told the local port, and the user
+    name to give where one is asked for.
+    """
+    way = GatewayWay(host, port, user, database, certificate, encrypted, asked, wait_s)
+    asked_user = one_time_user()
+    with stop_signals() as stopped:
+        proxy = LocalProxy(way, lambda: token, asked_user)
+        task = asyncio.create_task(
+            proxy.serve(at, lambda there: ready(there, asked_user)), name="proxy"
+        )
+        stopping = asyncio.create_task(stopped.wait(), name="stopping")
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

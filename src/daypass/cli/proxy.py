@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -42,16 +43,20 @@ def proxy(
         asked += [("reason", reason), ("wait", wait)]
     way = way_to(client, database, tuple(asked))
     with access_token(client, f"proxy {database}") as token:
-        from daypass.app import gateway_way, serve_proxy
+        from daypass.app import serve_proxy
         from daypass.domain.secret import Secret
 
         def ready(at: int, user: str) -> None:
             say(f"{database} is at 127.0.0.1:{at}, for you alone, until Ctrl-C:")
             name = user or way.user
             say_code(f"psql 'host=127.0.0.1 port={at} dbname={database} user={name}'")
-            say_code(f"jdbc:postgresql://127.0.0.1:{at}/{database}?user={name}")
+            place = f"jdbc:postgresql://127.0.0.1:{at}/{quote(database, safe='')}"
+            say_code(f"{place}?user={quote(name, safe='@')}")
 
-        there = gateway_way(
+        serving = serve_proxy(
+            port,
+            Secret(token),
+            ready,
             host=way.host,
             port=way.port,
             user=way.user,
@@ -62,7 +67,7 @@ def proxy(
             wait_s=_CONNECT_S + (patience_s if reason else 0),
         )
         try:
-            asyncio.run(serve_proxy(there, Secret(token), port, ready))
+            asyncio.run(serving)
         except OSError as error:
             raise Failure(
                 f"port {port} cannot be had", why=[error.strerror or str(error)]

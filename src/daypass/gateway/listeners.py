@@ -10,14 +10,18 @@ from daypass.domain.errors import Unavailable
 _PORTS_TRIED: Final = 50
 
 
-def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind to the port, or to the next free one; `::` takes IPv4 too.
+def listening_socket(
+    host: str, port: int, *, exact: bool = False, shared: bool = False, section: str = "gateway"
+) -> socket.socket:
+    """Bind to the port, or to the next free one unless it has to be `exact`ly this.
 
-    `shared` binds to that port and no other, beside other processes of the same user that do so
-    too: the kernel spreads connections over them. Raises `Unavailable` when none of 50 is free.
+    `::` takes IPv4 too. `shared` binds to that port and no other, beside other processes of the
+    same user that do so too: the kernel spreads connections over them. `section` is that of the
+    settings. Raises `Unavailable` when the port, or none of 50, is free.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    last = port + (1 if shared else _PORTS_TRIED)
+    exact = exact or shared
+    last = port + (1 if exact else _PORTS_TRIED)
     for number in range(port, last):
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,9 +39,9 @@ def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.so
         bound.setblocking(False)
         bound.set_inheritable(False)
         return bound
-    tried = f"port {port}" if shared else f"no port from {port} to {last - 1}"
+    tried = f"port {port}" if exact else f"no port from {port} to {last - 1}"
     raise Unavailable(
-        f"{tried} on {host} is {'not to be had' if shared else 'free'}",
-        next_step="set gateway.host and gateway.port",
-        code="gateway_port",
+        f"{tried} on {host} is {'not to be had' if exact else 'free'}",
+        next_step=f"set {section}.host and {section}.port",
+        code="port_taken",
     )

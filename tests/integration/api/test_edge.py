@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from daypass.api.app import Api, create_app
 from daypass.api.edge import HEADERS
-from daypass.app import listening_socket
+from daypass.app import api_socket
 from daypass.domain.errors import Unavailable
 from daypass.domain.principal import Actor, DaypassRole
 from daypass.domain.secret import Secret
@@ -235,10 +235,10 @@ async def test_forms_of_another_kind_are_refused(connect: Connect) -> None:
 
 
 def test_behind_a_proxy_a_taken_port_is_an_error_else_the_next_is_taken() -> None:
-    with listening_socket("127.0.0.1", 0) as first:
+    with api_socket("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         with pytest.raises(Unavailable, match=f"port {port} .*public_url") as caught:
-            listening_socket("127.0.0.1", port, exact=True)
+            api_socket("127.0.0.1", port, exact=True)
         assert caught.value.next_step
-        with listening_socket("127.0.0.1", port) as second:
+        with api_socket("127.0.0.1", port) as second:
             assert port < second.getsockname()[1] < port + 50

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import RunningDemo, Terminal
+from tests.demos import RunningDemo, Terminal
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import (
+from tests.demos import (
     RunningDemo,
     Terminal,
     demo_folder,

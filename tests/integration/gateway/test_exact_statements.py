@@ -46,13 +46,12 @@ BINARY = "update sales.orders set id = id where id = $1 and $2::text <> ''"
 LOOK = "select id, email from sales.customers where id = 1"
 
 
-async def approved(here: World, *statements: ExactStatement, **more: object) -> GrantId:
+async def approved(here: World, *statements: ExactStatement) -> GrantId:
     """Ask for exact statements, have them approved by an owner, and return the grant."""
     filed = await here.ask(
         "ada",
         classes=frozenset(),
         asked=AskedScope(frozenset(), (), statements=statements),
-        **more,
     )
     assert filed.grant_id is None
     decided = await decide_request(

@@ -16,30 +16,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.cli.conftest import (
+from tests.demos import (
     RunningDemo,
     Terminal,
-    demo_folder,
-    start_demo,
-    stop_demo,
 )
 
 pytestmark = pytest.mark.timeout(240)
 
 ONCALL = ("request", "prod/shop", "--profile", "oncall-read", "--ticket", "INC-42", "-r", "slow")
 _COUNT = "select count(*) > 0 from sales.orders"
-
-
-@pytest.fixture(scope="module")
-def running_demo() -> Iterator[RunningDemo]:
-    """Return a demo that answers, with its gateway."""
-    with demo_folder() as folder:
-        found = start_demo(folder)
-        try:
-            yield found
-        finally:
-            if found.process.poll() is None:
-                stop_demo(found)
 
 
 @pytest.fixture(scope="module")
