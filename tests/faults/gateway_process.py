@@ -15,12 +15,13 @@ from pathlib import Path
 
 import uvloop
 
-from daypass.app import configure_logging, listening_socket
+from daypass.app import configure_logging
 from daypass.domain.secret import Secret
 from daypass.engines.postgres import PostgresEngine
 from daypass.gateway import gateway as gateway_module
 from daypass.gateway import reception
 from daypass.gateway.gateway import GatewayOptions
+from daypass.gateway.listeners import listening_socket
 from daypass.gateway.running import GatewayPlace, RunningGateway, running_gateway
 from daypass.operations.context import Context
 from daypass.operations.secrets import SecretStore
