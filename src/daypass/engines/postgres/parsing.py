@@ -31,6 +31,9 @@ the process on an ordinary stack of 8 MB. What MAX_TEXT_BYTES can hold needs les
 DEEP_STACK_BYTES = 256 * 1_048_576
 COMMENTS = frozenset({Token.SQL_COMMENT, Token.C_COMMENT})
 
+_last_parsed: tuple[bytes, bytes] = b"\0", b""
+"""The short text parsed last, and its tree as JSON: one text is read for several ends at once."""
+
 _STACK_SIZE = threading.Lock()
 """Guards the interpreter's one setting for the stacks of new threads."""
 
@@ -167,7 +170,14 @@ def _without_comments(text: str, source: bytes) -> bytes | None:
 
 def _parse(source: bytes) -> bytes:
     """Return the tree as JSON, on a stack that is deep enough for it."""
-    return _parse_here(source) if len(source) <= SHORT_TEXT_BYTES else _parse_apart(source)
+    global _last_parsed  # noqa: PLW0603  # replaced whole, so that threads see one or the other
+    if len(source) > SHORT_TEXT_BYTES:
+        return _parse_apart(source)
+    before, written = _last_parsed
+    if before != source:
+        written = _parse_here(source)
+        _last_parsed = source, written
+    return written
 
 
 def _parse_here(source: bytes) -> bytes:
