@@ -126,6 +126,20 @@ class GatewaySettings(_Section):
         le=3600,
         description="Seconds that statements may go on when the process is told to stop.",
     )
+    journal_bytes: int = Field(
+        default=2**30,
+        ge=2**26,
+        le=2**40,
+        description="Bytes of its disk that a process's journal may take. Beyond, nothing new is"
+        " forwarded until some of it is in the store.",
+    )
+    journal_age_s: float = Field(
+        default=86400,
+        ge=0,
+        le=2_592_000,
+        description="Seconds that an entry may wait in the journal for the store. Beyond, nothing"
+        " new is forwarded; 0 is no limit.",
+    )
 
 
 class SmtpSettings(_Section):

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,9 @@ from daypass.gateway.gateway import Gateway, GatewayOptions
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
 from daypass.gateway.journal.journal import Journal
-from daypass.gateway.journal.shipping import finish, keep_shipping, set_clock
+from daypass.gateway.journal.keeping import keep_shipping
+from daypass.gateway.journal.limits import JournalLimits
+from daypass.gateway.journal.shipping import finish, set_clock
 from daypass.gateway.journal.statement_log import StatementLog
 from daypass.operations.context import Context
 from daypass.operations.show_gateways import announce_gateway, withdraw_gateway
@@ -48,6 +50,7 @@ class GatewayPlace:
     public_port: int = 0
     certificate: Path | None = None
     key: Path | None = None
+    journal: JournalLimits = field(default_factory=JournalLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ async def running_gateway(
     tls = await asyncio.to_thread(_tls, place, options, host)
     clock = StoreClock()
     await set_clock(ctx, clock)
-    folders = JournalFolders(place.state_dir / "journal", ctx.secrets.derive("journal"), clock)
+    folders = JournalFolders(
+        place.state_dir / "journal", ctx.secrets.derive("journal"), clock, place.journal
+    )
     journal = await asyncio.to_thread(folders.begin)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(finish, ctx, journal)

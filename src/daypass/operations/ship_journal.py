@@ -11,8 +11,8 @@ from typing import Protocol
 
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Conflict
-from daypass.operations.context import Context
 from daypass.store import entries, journals
+from daypass.store.database import Store
 
 
 class JournaledRecord(Protocol):
@@ -45,6 +45,18 @@ class ShippedJournal(Protocol):
         """Take note that records up to one are in the store."""
 
 
+class ShippingContext(Protocol):
+    """What shipping needs of a context: no secrets, no targets."""
+
+    @property
+    def store(self) -> Store:
+        """Return the store."""
+
+    @property
+    def process_id(self) -> uuid.UUID:
+        """Return what names the gateway's process in the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shipped:
     """How many records were shipped, and the last of the journal that is in the store."""
@@ -53,7 +65,7 @@ class Shipped:
     last_sequence: int
 
 
-async def ship_journal(ctx: Context, journal: ShippedJournal) -> Shipped:
+async def ship_journal(ctx: ShippingContext, journal: ShippedJournal) -> Shipped:
     """Ship what a journal holds on disk; a journal the store does not know is noted first.
 
     Raises `Conflict` (`journal_short`) when the store has more of it than the journal itself:
@@ -75,7 +87,7 @@ async def ship_journal(ctx: Context, journal: ShippedJournal) -> Shipped:
     return Shipped(count, last)
 
 
-async def close_journal(ctx: Context, journal: ShippedJournal) -> None:
+async def close_journal(ctx: ShippingContext, journal: ShippedJournal) -> None:
     """Note that a journal is wholly in the store and ends there.
 
     Raises `Conflict` when it is not.
@@ -90,7 +102,7 @@ async def close_journal(ctx: Context, journal: ShippedJournal) -> None:
             await entries.append(tx, _entry(EntryKind.JOURNAL_CLOSED, held.host, journal))
 
 
-async def _noted(ctx: Context, journal: ShippedJournal) -> int:
+async def _noted(ctx: ShippingContext, journal: ShippedJournal) -> int:
     async with ctx.store.transaction() as tx:
         known = await journals.get_journal(tx, journal.id)
         if known is None:

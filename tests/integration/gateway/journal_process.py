@@ -15,8 +15,10 @@ from daypass.domain.errors import Unavailable
 from daypass.domain.secret import Secret
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
-from daypass.gateway.journal.journal import Journal, JournalLimits
-from daypass.gateway.journal.shipping import keep_shipping, set_clock
+from daypass.gateway.journal.journal import Journal
+from daypass.gateway.journal.keeping import keep_shipping
+from daypass.gateway.journal.limits import JournalLimits
+from daypass.gateway.journal.shipping import set_clock
 from daypass.store.database import Store
 from tests.stores import context_of
 

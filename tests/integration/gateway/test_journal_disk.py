@@ -13,7 +13,8 @@ from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Unavailable
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
-from daypass.gateway.journal.journal import Journal, JournalLimits
+from daypass.gateway.journal.journal import Journal
+from daypass.gateway.journal.limits import JournalLimits
 from tests.conftest import lacking
 from tests.integration.gateway.journal_process import statement
 

@@ -21,8 +21,10 @@ from daypass.domain.secret import Secret
 from daypass.embedded import Cluster
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
-from daypass.gateway.journal.journal import Journal, JournalLimits
-from daypass.gateway.journal.shipping import finish, keep_shipping, set_clock, take_up
+from daypass.gateway.journal.journal import Journal
+from daypass.gateway.journal.keeping import keep_shipping
+from daypass.gateway.journal.limits import JournalLimits
+from daypass.gateway.journal.shipping import finish, set_clock, take_up
 from daypass.operations.context import Context
 from daypass.operations.ship_journal import close_journal, ship_journal
 from daypass.store.database import Store

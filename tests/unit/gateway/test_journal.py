@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,7 +21,8 @@ from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.files import boot_id
 from daypass.gateway.journal.folders import JournalFolders
 from daypass.gateway.journal.format import Corrupt, Seal
-from daypass.gateway.journal.journal import Journal, JournalLimits
+from daypass.gateway.journal.journal import Journal
+from daypass.gateway.journal.limits import JournalLimits
 from daypass.gateway.journal.recovery import Found, read_journal
 
 KEY = b"k" * 32
@@ -83,7 +85,7 @@ def contents(journal: Journal, after: int = 0) -> list[dict[str, object]]:
 
 def take_over(folders: JournalFolders) -> Journal:
     """Take over the only journal left behind, as a process that has just started."""
-    (found,) = JournalFolders(folders.root, folders._key, StoreClock(), SMALL).left_behind()
+    (found,) = JournalFolders(folders.root, folders.key, StoreClock(), SMALL).left_behind()
     if isinstance(found, Unavailable):
         raise found
     return found
@@ -415,3 +417,25 @@ def test_a_record_larger_than_a_segment_gets_one_of_its_own(journal: Journal) ->
     journal.append(started(1, "x" * 9000))
     journal.append(started(2))
     assert [len(str(each["text"])) for each in contents(journal)] == [9000, 8]
+
+
+def test_records_that_wait_too_long_to_be_stored_let_nothing_new_in(tmp_path: Path) -> None:
+    limits = JournalLimits(4096, 40 * 4096, limit_age_s=0.05)
+    journal = JournalFolders(tmp_path / "j", KEY, StoreClock(), limits).begin()
+    first = journal.append(started(1))
+    journal.look_at_age()
+    journal.require_ready()
+    time.sleep(0.06)
+    journal.look_at_age()
+    with pytest.raises(Unavailable) as caught:
+        journal.append(started(2))
+    assert caught.value.detail_code == "journal_full"
+    assert journal.is_full
+    # What runs may end; nothing new begins until the store has what waited.
+    end = journal.append(ended(1))
+    assert not journal.recover()
+    journal.acknowledge(first)
+    journal.acknowledge(end)
+    assert journal.recover()
+    journal.append(started(2))
+    journal.close()

@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.errors import Unavailable
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.files import remove_folder, segment_paths, take_lock
 from daypass.gateway.journal.format import Corrupt
-from daypass.gateway.journal.journal import Journal, JournalLimits
+from daypass.gateway.journal.journal import Journal
+from daypass.gateway.journal.limits import JournalLimits
 
 _TRIES = 5
 
@@ -23,9 +25,9 @@ class JournalFolders:
         self, root: Path, key: bytes, clock: StoreClock, limits: JournalLimits | None = None
     ) -> None:
         self.root = root
-        self._key = key
+        self.key = key
+        self.limits = limits or JournalLimits()
         self._clock = clock
-        self._limits = limits or JournalLimits()
         self._corrupt: set[str] = set()
 
     def begin(self) -> Journal:
@@ -37,7 +39,7 @@ class JournalFolders:
             # Somebody who looks for what was left behind may be quicker, and remove it.
             lock = take_lock(folder)
             if lock is not None:
-                return Journal(folder, lock, self._key, self._clock, self._limits)
+                return Journal(folder, lock, self.key, self._clock, self.limits)
         raise Unavailable(f"no journal can be begun below {self.root}", code="journal_taken")
 
     def left_behind(self) -> Iterator[Journal | Unavailable]:
@@ -70,9 +72,9 @@ class JournalFolders:
                 yield error
 
     def _taken(self, folder: Path, lock: int) -> Journal:
-        journal = Journal(folder, lock, self._key, self._clock, self._limits)
+        journal = Journal(folder, lock, self.key, self._clock, self.limits)
         try:
-            journal.end_open("the gateway's process ended before the statement did")
+            end_open(journal, "the gateway's process ended before the statement did")
         except Unavailable:
             journal.close()
             raise
@@ -87,6 +89,23 @@ class JournalFolders:
                 next_step=f"chmod 700 {self.root}, and see that it is Daypass's own",
                 code="journal_open_to_others",
             )
+
+
+def end_open(journal: Journal, reason: str) -> int:
+    """Write an end for every statement that has none, outcome `unknown`; return how many."""
+    statements = journal.open_statements
+    for each in statements:
+        journal.append(
+            Entry(
+                EntryKind.STATEMENT_ENDED,
+                actor_id=each.actor,
+                database_id=each.database,
+                grant_id=each.grant,
+                session_id=each.session,
+                content={"statement": each.reference, "outcome": "unknown", "reason": reason},
+            )
+        )
+    return len(statements)
 
 
 def _is_id(name: str) -> bool:

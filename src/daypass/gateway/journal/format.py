@@ -21,6 +21,7 @@ import uuid
 import zlib
 from dataclasses import dataclass, field
 from struct import Struct
+from typing import BinaryIO
 
 import msgspec
 
@@ -152,6 +153,14 @@ def read_head(data: bytes, seal: Seal, file: str) -> tuple[SegmentHead, int]:
             file, 0, "the header of the segment was changed, or written under another secret key"
         )
     return head, end
+
+
+def read_first(file: BinaryIO, seal: Seal, name: str) -> tuple[SegmentHead, int]:
+    """Read a segment's header from its file, at its beginning; as `read_head`."""
+    data = file.read(_PREAMBLE.size)
+    if len(data) == _PREAMBLE.size:
+        data += file.read(_PREAMBLE.unpack(data)[1])
+    return read_head(data, seal, name)
 
 
 def read_place(data: bytes, offset: int) -> Place | None:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from daypass.audit.entry import Entry, EntryKind, Json
@@ -45,24 +45,12 @@ from daypass.gateway.journal.format import (
     Seal,
     SegmentHead,
 )
-from daypass.gateway.journal.reading import Reader
+from daypass.gateway.journal.limits import JournalLimits, no_space, shut
+from daypass.gateway.journal.reading import Reader, check_records
 from daypass.gateway.journal.recovery import Found, read_journal
 
 Body = Callable[[bytes, int], bytes]
 """Returns an entry as canonical JSON, given its time, as JSON without quotes, and its number."""
-
-_SHUT = {
-    "full": "restore the connection to the store, or free space; it goes on by itself then",
-    "broken": "see to the disk, then restart the gateway: it goes on after what was written",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class JournalLimits:
-    """Sizes in bytes: of a segment, and of all that is reserved at a time."""
-
-    segment_bytes: int = 16 * 2**20
-    limit_bytes: int = 1024 * 2**20
 
 
 class Journal:
@@ -100,12 +88,14 @@ class Journal:
         self._gathered_bytes = 0
         self._segments: list[Segment] = []
         self._open: dict[str, OpenStatement] = {}
+        self._stored = -1
+        self._behind_since: float | None = None
         self._late: list[tuple[str, Body]] = []
         try:
             self._resume(read_journal(folder, self._seal, self._boot))
         except OSError as error:
             self._let_go()
-            raise _no_space(error) from error
+            raise no_space(error) from error
         except BaseException:
             self._let_go()
             raise
@@ -251,6 +241,8 @@ class Journal:
                     self._gathered_bytes -= len(self._gathered.pop())
                     self._sequence -= 1
                     raise
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
         self._commit.wake()
         return sequence
 
@@ -261,7 +253,8 @@ class Journal:
         end = segment.end + self._gathered_bytes + size
         if new and self._ahead is None and end * 4 > segment.size * 3:
             # The last quarter without more behind it is for the ends of what runs by then.
-            self._reserve_ahead()
+            with self._files:
+                self._reserve_held()
             if self._full:
                 raise self._shut()
         if end > segment.size:
@@ -354,10 +347,6 @@ class Journal:
             if not self._full and segment.end * 2 > segment.size:
                 self._reserve_held()
 
-    def _reserve_ahead(self) -> None:
-        with self._files:
-            self._reserve_held()
-
     def _reserve_held(self) -> None:
         """Reserve the next segment or be full, as one step: the thread and `recover` both do it."""
         try:
@@ -397,12 +386,16 @@ class Journal:
         self._commit.fail_waiters(self._shut())
 
     def _shut(self) -> Unavailable:
-        state = "broken" if self._broken else "full"
-        return Unavailable(
-            f"the gateway's journal is {state}, and nothing is sent unrecorded: {self.problem}",
-            next_step=_SHUT[state],
-            code=f"journal_{state}",
-        )
+        return shut("broken" if self._broken else "full", self.problem)
+
+    def look_at_age(self) -> None:
+        """Take nothing new once records have waited too long to be stored."""
+        if self._ready and self._too_old():
+            self._fill("what was written waits for longer than the settings allow to be shipped")
+
+    def _too_old(self) -> bool:
+        limit_s, since = self._limits.limit_age_s, self._behind_since
+        return bool(limit_s) and since is not None and time.monotonic() - since > limit_s
 
     def recover(self) -> bool:
         """Try whether writing works again and space is there; say whether new entries are taken.
@@ -418,6 +411,8 @@ class Journal:
                     self._broken = f"it does not work yet: {error.strerror}"
                     return False
                 self._broken = ""
+        if self._full and self._too_old():
+            return False
         with self._files:
             self._full = ""
             segment = self._segments[-1]
@@ -439,8 +434,10 @@ class Journal:
         fd = os.open(segment.path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             data = os.pread(fd, segment.end - segment.start, segment.start)
-            if len(data) != segment.end - segment.start:
-                raise OSError(0, "it was read in part")
+            # After an error a file system may have forgotten what it was given: that is not
+            # written over.
+            if not check_records(data, self._seal, segment):
+                raise OSError(0, "what was written cannot be read any more")
             clear_from(fd, segment.end, segment.size)
             data += b"".join(self._gathered)
             if os.pwrite(fd, data, segment.start) != len(data):
@@ -477,30 +474,14 @@ class Journal:
 
     def acknowledge(self, sequence: int) -> None:
         """Remove the segments whose records are all in the store; the last one stays."""
+        if sequence > self._stored:
+            self._stored = sequence
+            # What else there is was written later than what has been stored just now.
+            self._behind_since = None if sequence == self._sequence else time.monotonic()
         while len(self._segments) > 1 and self._segments[0].last <= sequence:
             self._segments.pop(0).path.unlink(missing_ok=True)
 
     # Its end
-
-    def end_open(self, reason: str) -> int:
-        """Write an end for every statement that has none, outcome `unknown`; return how many."""
-        statements = self.open_statements
-        for each in statements:
-            self.append(
-                Entry(
-                    EntryKind.STATEMENT_ENDED,
-                    actor_id=each.actor,
-                    database_id=each.database,
-                    grant_id=each.grant,
-                    session_id=each.session,
-                    content={
-                        "statement": each.reference,
-                        "outcome": "unknown",
-                        "reason": reason,
-                    },
-                )
-            )
-        return len(statements)
 
     def close(self) -> None:
         """Put everything on disk and let go of the folder."""
@@ -518,11 +499,3 @@ class Journal:
         for fd in (self._fd, ahead, *self._retired, self._lock_fd):
             with suppress(OSError):
                 os.close(fd)
-
-
-def _no_space(error: OSError) -> Unavailable:
-    return Unavailable(
-        f"the gateway's journal cannot be begun: {error.strerror}",
-        next_step="free space on the disk of its state folder",
-        code="journal_full",
-    )

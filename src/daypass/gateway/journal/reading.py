@@ -55,3 +55,18 @@ class Reader:
                         after = sequence
                         self._after, self._offset, self._path = after, offset, str(segment.path)
         return records
+
+
+def check_records(data: bytes, seal: Seal, segment: Segment) -> bool:
+    """Say whether what lies between a segment's start and end is all its records, as written."""
+    at, sequence = 0, segment.first - 1
+    while at < len(data):
+        place = read_place(data, at)
+        if (
+            place is None
+            or place.sequence != sequence + 1
+            or not seal.verifies(place, data[place.start : place.end])
+        ):
+            return False
+        at, sequence = place.end, place.sequence
+    return sequence == segment.last

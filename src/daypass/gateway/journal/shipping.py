@@ -1,4 +1,7 @@
-"""Keep a gateway's journal shipped, and take up what other processes of its machine left behind."""
+"""Keep a gateway's journal shipped, and take up what other processes of its machine left behind.
+
+Both are done by a process of its own; the gateway's own ships what is left when it stops.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,14 @@ import structlog
 from daypass.cancelling import cancellable
 from daypass.domain.errors import Error, Unavailable
 from daypass.gateway.journal.clock import StoreClock
-from daypass.gateway.journal.folders import JournalFolders
+from daypass.gateway.journal.folders import JournalFolders, end_open
 from daypass.gateway.journal.journal import Journal
-from daypass.operations.context import Context
-from daypass.operations.ship_journal import close_journal, ship_journal
+from daypass.operations.ship_journal import (
+    ShippedJournal,
+    ShippingContext,
+    close_journal,
+    ship_journal,
+)
 from daypass.store.database import now
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +34,7 @@ _CLOCK_EVERY_S = 10.0
 _TROUBLE = (Error, psycopg.Error, OSError, TimeoutError)
 
 
-async def set_clock(ctx: Context, clock: StoreClock) -> None:
+async def set_clock(ctx: ShippingContext, clock: StoreClock) -> None:
     """Read the store's clock. Raises `Unavailable` when the store does not answer."""
     async with ctx.store.connection() as connection:
         asked = time.monotonic_ns()
@@ -35,22 +42,24 @@ async def set_clock(ctx: Context, clock: StoreClock) -> None:
         clock.set(moment, asked, time.monotonic_ns())
 
 
-async def keep_shipping(ctx: Context, journal: Journal, folders: JournalFolders) -> None:
-    """Run until cancelled; while the store is away the journal grows up to its limit."""
+async def ship_for_ever(
+    ctx: ShippingContext, journal: ShippedJournal, folders: JournalFolders, clock: StoreClock
+) -> None:
+    """Ship a journal, and those that were left behind, until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(cancellable(_ship(ctx, journal)), name="ship-journal")
-        group.create_task(cancellable(_set_clock(ctx, journal.clock)), name="store-clock")
+        group.create_task(cancellable(keep_clock(ctx, clock)), name="store-clock")
         group.create_task(cancellable(_take_up(ctx, folders)), name="journals-left-behind")
 
 
-async def finish(ctx: Context, journal: Journal) -> bool:
+async def finish(ctx: ShippingContext, journal: Journal) -> bool:
     """Ship the rest of a journal nobody writes to any more, and remove it; say whether that worked.
 
     Else it stays for the next process of this machine.
     """
     try:
         if not journal.problem:
-            journal.end_open("the gateway stopped")
+            end_open(journal, "the gateway stopped")
         await journal.synced(journal.sequence)
         await ship_journal(ctx, journal)
         await close_journal(ctx, journal)
@@ -65,7 +74,7 @@ async def finish(ctx: Context, journal: Journal) -> bool:
     return True
 
 
-async def take_up(ctx: Context, folders: JournalFolders) -> int:
+async def take_up(ctx: ShippingContext, folders: JournalFolders) -> int:
     """Ship every journal whose process is gone, and remove it; return how many there were."""
     count = 0
     found = folders.left_behind()
@@ -82,7 +91,7 @@ def _next(found: Iterator[Journal | Unavailable]) -> Journal | Unavailable | Non
     return next(found, None)
 
 
-async def _ship(ctx: Context, journal: Journal) -> None:
+async def _ship(ctx: ShippingContext, journal: ShippedJournal) -> None:
     wait_s = _EVERY_S
     while True:
         try:
@@ -91,21 +100,18 @@ async def _ship(ctx: Context, journal: Journal) -> None:
         except _TROUBLE as error:
             wait_s = min(2 * wait_s, _MOST_WAIT_S)
             _log.warning("journal_not_shipped", journal=str(journal.id), error=str(error))
-        if journal.is_full:
-            # Shipping has made room, or somebody has on the disk.
-            with suppress(OSError):
-                journal.recover()
         await asyncio.sleep(wait_s)
 
 
-async def _set_clock(ctx: Context, clock: StoreClock) -> None:
+async def keep_clock(ctx: ShippingContext, clock: StoreClock) -> None:
+    """Read the store's clock from time to time, until cancelled."""
     while True:
         await asyncio.sleep(_CLOCK_EVERY_S)
         with suppress(*_TROUBLE):
             await set_clock(ctx, clock)
 
 
-async def _take_up(ctx: Context, folders: JournalFolders) -> None:
+async def _take_up(ctx: ShippingContext, folders: JournalFolders) -> None:
     while True:
         try:
             await take_up(ctx, folders)
