@@ -124,7 +124,13 @@ def canonical(entry: Entry, at: datetime) -> str:
         "content": entry.content,
     }
     _check(document, "entry")
-    return json.dumps(_ordered(document), separators=(",", ":"), ensure_ascii=False)
+    return canonical_json(document).decode()
+
+
+def canonical_json(document: Mapping[str, Json]) -> bytes:
+    """Return a document of what an entry may hold as canonical JSON (RFC 8785)."""
+    text = json.dumps(_ordered(document), separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
 
 
 def digest(canonical_text: str) -> bytes:
