@@ -1,18 +1,20 @@
-"""Whose a local connection is, as the kernel tells it."""
+"""Whose a local connection is: as the kernel tells it, or by a name made for one run."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from daypass.engines.postgres.local_proxy import _is_ours
+from daypass.domain.secret import Secret
+from daypass.engines.postgres import local_proxy
+from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy, _is_ours, one_time_user
+from tests.gateways import Gate
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/net/tcp").exists(), reason="the kernel tells it on Linux alone"
-)
 
-
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel tells it on Linux alone")
 @pytest.mark.parametrize(
     ("family", "host"),
     [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:127.0.0.1")],
@@ -34,3 +36,48 @@ def test_our_own_connection_is_ours_until_it_is_closed(
             client.close()
             # The kernel shows it as root's now, whoever's it was.
             assert not _is_ours(peer, own)
+
+
+def test_a_name_is_asked_for_where_the_kernel_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_proxy, "_TCP_TABLE", tmp_path)
+    assert one_time_user() == ""
+    monkeypatch.setattr(local_proxy, "_TCP_TABLE", tmp_path / "nothing")
+    names = {one_time_user() for _ in range(50)}
+    assert len(names) == 50
+    assert all(each.startswith("local_") and len(each) > 24 for each in names)
+
+
+async def test_only_whoever_gives_that_name_is_led_to_the_database(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await gate.world.grant("ada", "sales.*")
+    assert gate.certificate is not None
+    way = GatewayWay(
+        "127.0.0.1",
+        gate.running.port,
+        "ada@example.com",
+        "prod/shop",
+        gate.certificate.read_text(),
+        encrypted=True,
+    )
+    token = Secret(await gate.token("ada"))
+    monkeypatch.setattr(local_proxy, "_TCP_TABLE", tmp_path / "nothing")
+    monkeypatch.setattr(local_proxy, "_TCP6_TABLE", tmp_path / "nothing")
+    user = one_time_user()
+    bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        LocalProxy(way, lambda: token, user).serve(0, bound.set_result), name="proxy"
+    )
+    where = f"host=127.0.0.1 port={await bound} dbname=shop sslmode=disable"
+    try:
+        async with await psycopg.AsyncConnection.connect(f"{where} user={user}") as connection:
+            cursor = await connection.execute("select count(*) > 0 from sales.orders")
+            assert await cursor.fetchone() == (True,)
+        for name in ("ada@example.com", user[:-1], user + "x", "root", user.upper()):
+            with pytest.raises(psycopg.OperationalError, match="the user name that daypass proxy"):
+                await psycopg.AsyncConnection.connect(f"{where} user={name}")
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)

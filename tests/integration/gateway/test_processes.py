@@ -119,6 +119,38 @@ def test_a_proxy_leads_this_user_to_the_database(terminal: Terminal) -> None:
         process.communicate(timeout=20)
 
 
+def test_a_revoked_access_token_ends_what_was_opened_with_it_in_another_process(
+    terminal: Terminal, running_demo: RunningDemo, tmp_path: Path
+) -> None:
+    settings = tmp_path / "daypass.toml"
+    state = running_demo.state
+    settings.write_text(
+        f"state_dir = '{state}'\nsecret_key = 'file:{state / 'secret.key'}'\n"
+        "log_level = 'warning'\n[gateway]\nport = 0\n"
+    )
+    process = _start(terminal, "gateway", "--config", str(settings))
+    try:
+        assert process.stdout is not None
+        port = process.stdout.readline().rsplit(":", 1)[1].strip()
+        where = f"host=127.0.0.1 port={port} user=ada@example.com dbname=prod/shop sslmode=require"
+        issue = ("tokens", "issue", "test", "--may", "connect", "--valid", "5m", "--json")
+        first, second = (terminal.run(*issue).json for _ in range(2))
+        with (
+            psycopg.connect(where, password=first["token"], autocommit=True) as lost,
+            psycopg.connect(where, password=second["token"], autocommit=True) as kept,
+        ):
+            # The API's process is told; the other one holds the connections.
+            assert terminal.run("tokens", "revoke", str(first["id"])).exit_code == 0
+            began = time.monotonic()
+            with pytest.raises(psycopg.OperationalError, match="access token was revoked"):
+                _on_and_on(lost, began + 10)
+            assert time.monotonic() - began < 2
+            assert kept.execute("select 1").fetchone() == (1,)
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
 def test_a_gateway_of_its_own_dies_and_its_session_is_ended(
     running_demo: RunningDemo, terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -182,6 +214,11 @@ def test_workers_share_a_port_and_end_together(
     assert process.wait(timeout=20) == 0
     process.communicate()
     assert not in_()
+
+
+def _on_and_on(connection: psycopg.Connection[tuple[object, ...]], until: float) -> None:
+    while time.monotonic() < until:
+        connection.execute("select pg_sleep(0.02)")
 
 
 def _start(terminal: Terminal, *words: str) -> subprocess.Popen[str]:
