@@ -9,9 +9,12 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from daypass.domain.ids import GrantId
+from daypass.domain.secret import Secret
 from daypass.domain.statement_class import StatementClass as C
+from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy
 from daypass.operations.apply_policy import apply_policy
 from tests.gateways import Gate, Said, gateway_on
 from tests.story import policy_with
@@ -80,12 +83,16 @@ class Desk:
         }
 
     async def run(
-        self, kind: str, *command: str, stdin: str = "", timeout_s: float = 60, **more: str
+        self,
+        kind: str,
+        *command: str,
+        stdin: str = "",
+        timeout_s: float = 60,
+        but: Mapping[str, str] = MappingProxyType({}),
     ) -> Said:
-        """Run a program whose environment leads it to the gateway."""
-        return await run_program(
-            command, {**self.environment(kind), **more}, stdin=stdin, timeout_s=timeout_s
-        )
+        """Run a program whose environment leads it to the gateway; `but` changes what that says."""
+        environment = {**self.environment(kind), **but}
+        return await run_program(command, environment, stdin=stdin, timeout_s=timeout_s)
 
 
 async def run_program(
@@ -111,14 +118,64 @@ async def run_program(
 
 @contextlib.asynccontextmanager
 async def desk_on(here: World, state_dir: Path) -> AsyncIterator[Desk]:
-    """Open a gateway that takes clients with TLS and without, and a grant of each kind."""
+    """Open a gateway and a grant of each kind."""
     await apply_policy(here.ctx, await here.actor("samira"), ANYTHING)
-    async with gateway_on(here, state_dir, tls="offered") as gate:
+    async with gateway_on(here, state_dir) as gate:
         grants = {
             kind: await here.grant("ada", "sales.*", classes=classes)
             for kind, classes in KINDS.items()
         }
         yield Desk(gate, await gate.token("ada"), grants)
+
+
+@contextlib.asynccontextmanager
+async def local_port(desk: Desk, kind: str) -> AsyncIterator[Mapping[str, str]]:
+    """Serve a grant at a local port, as `daypass proxy` does, and return how to get there."""
+    assert desk.gate.certificate is not None
+    way = GatewayWay(
+        desk.gate.running.host,
+        desk.gate.running.port,
+        "ada@example.com",
+        "prod/shop",
+        desk.gate.certificate.read_text(),
+        encrypted=True,
+        asked=(("grant", str(desk.grants[kind])),),
+    )
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    proxy = LocalProxy(way, lambda: Secret(desk.token), "")
+    serving = asyncio.create_task(proxy.serve(0, ready.set_result))
+    try:
+        port = await asyncio.wait_for(ready, 5)
+        yield {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(port),
+            "PGPASSWORD": "",
+            "PGOPTIONS": "",
+            "PGSSLMODE": "disable",
+            "PGSSLROOTCERT": "",
+        }
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+async def end_soon(desk: Desk, number: GrantId, *, sessions: int = 1, left_s: float = 1.0) -> None:
+    """Move a grant's deadline close once so many sessions are open under it."""
+    for _ in range(600):
+        [(count,)] = await desk.world.rows(
+            "select count(*) from session where grant_id = %s and state = 'open'", number
+        )
+        if count == sessions:
+            break
+        await asyncio.sleep(0.05)
+    async with desk.world.ctx.store.transaction() as tx:
+        await tx.execute(
+            "update access_grant set deadline = clock_timestamp() + make_interval(secs => %s)"
+            " where id = %s",
+            (left_s, number),
+        )
+        await tx.execute("select pg_notify('daypass', %s)", (f"grant_moved {number}",))
 
 
 def without_numbers(text: str) -> str:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from daypass.domain.statement_class import StatementClass
 from tests import servers as pg
-from tests.client_desk import Desk, run_program
+from tests.client_desk import Desk, local_port, run_program
 from tests.conftest import lacking
 from tests.gateways import Said
 from tests.world import CompanyServer
@@ -33,9 +32,12 @@ def _program(major: int, name: str) -> str:
 
 
 async def _dump(desk: Desk, kind: str, major: int, *arguments: str) -> Said:
-    """Run pg_dump through the gateway; those of two wheels cannot speak TLS."""
-    plain = {} if major in _HAS_TLS else {"PGSSLMODE": "disable", "PGSSLROOTCERT": ""}
-    return await desk.run(kind, _program(major, "pg_dump"), *arguments, **plain)
+    """Run pg_dump through the gateway; those of two wheels speak no TLS and use a local port."""
+    command = (_program(major, "pg_dump"), *arguments)
+    if major in _HAS_TLS:
+        return await desk.run(kind, *command)
+    async with local_port(desk, kind) as there:
+        return await desk.run(kind, *command, but=there)
 
 
 class Empty:
@@ -215,10 +217,10 @@ async def test_row_security_of_the_database_s_own_stops_a_dump_as_without_daypas
     number = await desk.world.grant("ada", "billing.invoices", classes=classes)
     chosen = {"PGOPTIONS": f"-c daypass.grant={number}"}
     command = (_program(15, "pg_dump"), "--table=billing.invoices", "--data-only")
-    said = await desk.run("export", *command, **chosen)
+    said = await desk.run("export", *command, but=chosen)
     assert said.code == 1
     assert 'row-level security policy for table "invoices"' in said.err
-    said = await desk.run("export", *command, "--enable-row-security", **chosen)
+    said = await desk.run("export", *command, "--enable-row-security", but=chosen)
     assert said.code == 0, said.err
     assert "COPY billing.invoices" in said.out
 
@@ -231,9 +233,11 @@ async def test_hidden_rows_and_masked_numbers_show_in_no_sequence(desk: Desk) ->
         _program(15, "pg_dump"),
         "--table=sales.customers",
         "--data-only",
-        PGUSER="cleo@example.com",
-        PGPASSWORD=await desk.gate.token("cleo"),
-        PGOPTIONS=f"-c daypass.grant={number}",
+        but={
+            "PGUSER": "cleo@example.com",
+            "PGPASSWORD": await desk.gate.token("cleo"),
+            "PGOPTIONS": f"-c daypass.grant={number}",
+        },
     )
     assert said.code == 0, said.err
     assert "setval('sales.customers_id_seq', 1, false)" in said.out
@@ -249,14 +253,14 @@ async def test_hidden_rows_and_masked_numbers_show_in_no_sequence(desk: Desk) ->
             ("SELECT last_value, is_called FROM billing.payments_id_seq", (1, False)),
             ("select max(last_value) from pg_sequences", (None,)),
         ):
-            cursor = await connection.execute(sql.SQL(text))  # type: ignore[arg-type]
+            cursor = await connection.execute(text.encode())
             assert await cursor.fetchone() == wanted, text
         for text in (
             "SELECT last_value, is_called FROM sales.customers_id_seq;",
             "select last_value from sales.customers_id_seq",
         ):
             with pytest.raises(psycopg.Error) as refused:
-                await connection.execute(sql.SQL(text))  # type: ignore[arg-type]
+                await connection.execute(text.encode())
             assert refused.value.sqlstate in ("42P01", "42501")
 
 
@@ -274,7 +278,7 @@ async def test_dumps_are_cancelled_with_their_grant(desk: Desk) -> None:
                 "export",
                 _program(15, "pg_dump"),
                 "--table=sales.orders",
-                PGOPTIONS=f"-c daypass.grant={number}",
+                but={"PGOPTIONS": f"-c daypass.grant={number}"},
             )
         )
         for _ in range(200):
