@@ -12,9 +12,10 @@ from bench.figures import Figure, quantile, spread
 from bench.place import Place
 from daypass.audit.entry import Entry, EntryKind
 from daypass.domain.catalog import RelationName
+from daypass.domain.limits import Parameters
 from daypass.domain.statement_class import StatementClass
 from daypass.engines.contract import StatementFacts
-from daypass.engines.relay_contract import Ended, Parameters, Started
+from daypass.engines.relay_contract import Ended, Started
 from daypass.gateway.journal.clock import StoreClock
 from daypass.gateway.journal.folders import JournalFolders
 from daypass.gateway.journal.journal import Journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.figures import Figure
@@ -41,27 +41,38 @@ class Meter:
     def _read(self) -> dict[str, float]:
         return {
             "daypass": time.process_time(),
-            "store": _of_server(self._place.store),
-            "target": _of_server(self._place.company.cluster),
+            "store": server_s(self._place.store),
+            "target": server_s(self._place.company.cluster),
         }
 
 
-def _of_server(cluster: Cluster) -> float:
+def processor_s(pid: int) -> float:
+    """Return what a process has taken, those that it has started included."""
+    ticks = 0
+    for number, fields in _processes():
+        if number == pid or int(fields[1]) == pid:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks * _TICK_S
+
+
+def server_s(cluster: Cluster) -> float:
     """Return what a server's processes have taken, those that have ended included."""
     server = read_postmaster(cluster.data_dir)
     if server is None:
         raise RuntimeError("the server does not run")
     ticks = 0
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            # Fields of proc(5): after the name in parentheses come state, parent …
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(folder.name) == server.pid:
+    for number, fields in _processes():
+        if number == server.pid:
             ticks += sum(int(each) for each in fields[11:15])
         elif int(fields[1]) == server.pid:
             ticks += int(fields[11]) + int(fields[12])
     return ticks * _TICK_S
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Yield every process and its fields of proc(5) from its state on: parent is the next."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                yield int(folder.name), fields
