@@ -24,6 +24,7 @@ from daypass.domain.principal import Actor
 from daypass.engines.relay_contract import Line, RelayEngine
 from daypass.gateway.certificate import ServerTls
 from daypass.gateway.client_port import ClientPort
+from daypass.gateway.closing import Closing
 from daypass.gateway.journal.clock import StoreClock, moment
 from daypass.gateway.keys import number_meant
 from daypass.gateway.limits import HANDSHAKE_BYTES, ConnectionLimits, Places
@@ -35,7 +36,6 @@ from daypass.gateway.watch import Watch
 from daypass.gateway.wording import shutting_down
 from daypass.operations.context import Context
 from daypass.operations.live_sessions import pass_cancel_on
-from daypass.operations.open_line import close_line
 from daypass.store.grants import GrantRow
 from daypass.store.processes import forget_process, note_process
 
@@ -43,8 +43,6 @@ _log = structlog.get_logger(__name__)
 
 _BACKLOG: Final = 1024
 _CANCELS_AT_ONCE: Final = 50
-_CLOSES_AT_ONCE: Final = 8
-_CLOSE_TRIES: Final = 5
 _HEARTBEAT_S: Final = 3.0
 _DRAIN_LOOK_S: Final = 0.1
 _LAST_S: Final = 5.0
@@ -93,6 +91,7 @@ class Gateway:
         self.live = LiveSessions()
         self.cancel_secret = ctx.secrets.derive("keys to cancel by")
         self.watch = Watch(ctx, clock, self.live, self._cancel_asked)
+        self.closing = Closing(ctx, self._spawn)
         self.ports = SessionPorts(clock, self._spawn, self._cancel_line, self._session_over)
         self._logs = logs
         self._clock = clock
@@ -102,7 +101,6 @@ class Gateway:
         self._of_person: Counter[int] = Counter()
         self._held: dict[GatewaySession, tuple[int | None, str, SessionLog]] = {}
         self._cancels = asyncio.Semaphore(_CANCELS_AT_ONCE)
-        self._closes = asyncio.Semaphore(_CLOSES_AT_ONCE)
         self._draining = False
 
     @property
@@ -126,7 +124,10 @@ class Gateway:
         await self.watch.look()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            background = [group.create_task(self.watch.run(), name="gateway-watch")]
+            background = [
+                group.create_task(self.watch.run(), name="gateway-watch"),
+                group.create_task(cancellable(self.closing.run()), name="gateway-strays"),
+            ]
             if beats:
                 background.append(
                     group.create_task(cancellable(self._heartbeat()), name="gateway-heartbeat")
@@ -139,6 +140,7 @@ class Gateway:
                 yield
             finally:
                 self._draining = True
+                self.closing.stop()
                 for server in servers:
                     server.close()
                 try:
@@ -246,21 +248,7 @@ class Gateway:
             principal_id, address, log = held
             log.end_all("lost")
             self._give_back(principal_id, address)
-        self._spawn(self._close(session.permit, reason), f"close-{session.id}")
-
-    async def _close(self, permit: SessionPermit, reason: str) -> None:
-        """Have the account closed; should that fail too often, others find its process silent."""
-        pause_s = 0.2
-        for left in reversed(range(_CLOSE_TRIES)):
-            try:
-                async with self._closes:
-                    await close_line(self.ctx, permit, reason)
-                return
-            except (Error, psycopg.Error) as error:
-                _log.warning("session_not_closed", session=permit.session_id, error=str(error))
-            if left:
-                await asyncio.sleep(pause_s)
-                pause_s *= 3
+        self.closing.close(session.permit, reason)
 
     def _give_back(self, principal_id: int | None, address: str) -> None:
         self.places.left(address)

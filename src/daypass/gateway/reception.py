@@ -14,6 +14,7 @@ import structlog
 from daypass.domain.decision import Outcome
 from daypass.domain.errors import Conflict, Denied, Error, NotFound, Unavailable
 from daypass.domain.ids import GrantId, RequestId
+from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
 from daypass.domain.states import RequestState
 from daypass.engines.relay_contract import (
@@ -47,7 +48,7 @@ from daypass.operations.authenticate_by_scram import (
     record_failed_proof,
 )
 from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
-from daypass.operations.open_line import close_line, open_line
+from daypass.operations.open_line import open_line
 
 if TYPE_CHECKING:
     from daypass.gateway.gateway import Gateway
@@ -251,21 +252,24 @@ class Reception:
     async def _open(self, actor: Actor, candidate: Candidate, hello: Hello) -> None:
         gateway = self._gateway
         gateway.watch.require_contact()
-        permit = await authorize_session(
-            gateway.ctx, actor, candidate, kind="gateway", most=gateway.options.per_person
-        )
+        permit = await self._authorized(actor, candidate)
         plan = candidate.found.plan
-        line = await open_line(
-            gateway.ctx,
-            permit,
-            plan,
-            # They could give an approved text another meaning: `datestyle`, for one.
-            settings=() if permit.limits.exact else hello.settings,
-            application=_application(hello),
-        )
+        try:
+            line = await open_line(
+                gateway.ctx,
+                permit,
+                plan,
+                # They could give an approved text another meaning: `datestyle`, for one.
+                settings=() if permit.limits.exact else hello.settings,
+                application=_application(hello),
+            )
+        except BaseException:
+            # That was tried already, but the store may have been what failed.
+            gateway.closing.close(permit, "not opened")
+            raise
         if self._over:
             line.transport.abort()
-            await close_line(gateway.ctx, permit, "the client left")
+            gateway.closing.close(permit, "the client left")
             return
         # From here to its end nothing waits: a session is either not there, or kept.
         try:
@@ -278,7 +282,8 @@ class Reception:
                 log,
                 gateway.ports,
             )
-            relay = gateway.engine.relay(plan, line, session, relay_limits(permit.limits))
+            limits = relay_limits(permit.limits, candidate.grant.database, permit.grant_id)
+            relay = gateway.engine.relay(plan, line, session, limits)
             early = self._greeting.admit(
                 line,
                 cancel_key(gateway.cancel_secret, permit.session_id),
@@ -294,7 +299,7 @@ class Reception:
             )
         except BaseException:
             line.transport.abort()
-            await close_line(gateway.ctx, permit, "not let in")
+            gateway.closing.close(permit, "not let in")
             raise
         self._say()
         # Its place stays taken until the session is over.
@@ -302,6 +307,25 @@ class Reception:
         self._timer.cancel()
         gateway.keep(self, session, log, self._holds, self._address)
         session.begin(relay, early)
+
+    async def _authorized(self, actor: Actor, candidate: Candidate) -> SessionPermit:
+        """Have a session permitted; one whose client leaves meanwhile is closed again."""
+        gateway = self._gateway
+        permitting = asyncio.ensure_future(
+            authorize_session(
+                gateway.ctx, actor, candidate, kind="gateway", most=gateway.options.per_person
+            )
+        )
+        try:
+            return await asyncio.shield(permitting)
+        except asyncio.CancelledError:
+            # Were it cancelled as well, nobody would know whether the session is written down.
+            permitting.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, permitted: asyncio.Future[SessionPermit]) -> None:
+        if not permitted.cancelled() and permitted.exception() is None:
+            self._gateway.closing.close(permitted.result(), "the client left")
 
     # Inside
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import select
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -24,6 +26,15 @@ Tx: TypeAlias = AsyncConnection[TupleRow]
 _STATEMENT_TIMEOUT_MS = 15_000
 _LOCK_TIMEOUT_MS = 10_000
 _NAMED_LOCK_TIMEOUT_MS = 60_000
+_LAST_WORDS: Final = 3
+"""Times to read: what a server says last, and its end, may come apart."""
+_NETWORK: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
 
 
 class Store:
@@ -111,6 +122,46 @@ class Store:
                     )
 
 
+def network_limits(conninfo: Secret) -> dict[str, str]:
+    """Return libpq parameters that end a connection whose network is silent, but for those given.
+
+    Without them a cable that was pulled is noticed by nobody who waits for an answer.
+    """
+    given = conninfo_to_dict(conninfo.reveal())
+    return {name: value for name, value in _NETWORK.items() if name not in given}
+
+
+async def _take(pool: AsyncConnectionPool[AsyncConnection[TupleRow]]) -> Tx:
+    """Take a connection that the server has not closed while nobody used it.
+
+    After a restart of the store each of the pool's would else fail whoever gets it next; the pool's
+    own check pauses for longer after each.
+    """
+    while True:
+        connection = await pool.getconn()
+        if not _has_ended(connection):
+            return connection
+        await connection.close()
+        await pool.putconn(connection)
+
+
+def _has_ended(connection: Tx) -> bool:
+    """Say whether a connection at rest is over: there is nothing to read of it but its end.
+
+    It costs no round trip.
+    """
+    look = select.poll()
+    try:
+        look.register(connection.pgconn.socket, select.POLLIN)
+        for _ in range(_LAST_WORDS):
+            if not look.poll(0):
+                return False
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return connection.closed
+
+
 def _pool(
     conninfo: Secret, name: str, min_size: int, max_size: int, statement_timeout_ms: int
 ) -> AsyncConnectionPool[AsyncConnection[TupleRow]]:
@@ -122,6 +173,7 @@ def _pool(
         open=False,
         name=name,
         kwargs={
+            **network_limits(conninfo),
             "autocommit": True,
             "application_name": f"daypass {name}",
             "options": f"-c timezone=UTC -c statement_timeout={statement_timeout_ms}"
@@ -136,8 +188,12 @@ async def _borrowed(
     pool: AsyncConnectionPool[AsyncConnection[TupleRow]],
 ) -> AsyncIterator[AsyncConnection[TupleRow]]:
     try:
-        async with pool.connection() as connection:
-            yield connection
+        connection = await _take(pool)
+        try:
+            async with connection:
+                yield connection
+        finally:
+            await pool.putconn(connection)
     except PoolTimeout as error:
         raise Unavailable("the control-plane store is busy or away") from error
     except psycopg.OperationalError as error:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 
-from daypass.store.database import Store
+from daypass.store.database import Store, network_limits
 from daypass.store.processes import CHANNEL, Hint
 
 _log = structlog.get_logger(__name__)
@@ -37,7 +38,9 @@ async def listen(store: Store, heard: Callable[[Hint, int], None]) -> None:
 @contextlib.asynccontextmanager
 async def _listening(store: Store) -> AsyncIterator[psycopg.AsyncConnection]:
     connection = await psycopg.AsyncConnection.connect(
-        store.conninfo.reveal(), autocommit=True, application_name="daypass listen"
+        make_conninfo(store.conninfo.reveal(), **network_limits(store.conninfo)),
+        autocommit=True,
+        application_name="daypass listen",
     )
     async with connection:
         await connection.execute(f"listen {CHANNEL}")

@@ -230,6 +230,25 @@ async def mark_closing(tx: Tx, session_id: SessionId, reason: str) -> bool:
     return cursor.rowcount == 1
 
 
+async def mark_strays_closing(
+    tx: Tx, process_id: uuid.UUID, opening_s: float, reason: str
+) -> tuple[SessionId, ...]:
+    """Move a process's sessions through the gateway to closing that are being opened for so long.
+
+    Returns them.
+    """
+    cursor = await tx.execute(
+        """
+        update session set state = 'closing', close_reason = %s
+        where process_id = %s and kind = 'gateway' and state = 'opening'
+          and opened_at < clock_timestamp() - make_interval(secs => %s)
+        returning id
+        """,
+        (reason, process_id, opening_s),
+    )
+    return tuple(SessionId(row[0]) for row in await cursor.fetchall())
+
+
 async def mark_closed(tx: Tx, session_id: SessionId) -> bool:
     """Move a closing session to closed: its account is gone from the target."""
     cursor = await tx.execute(
