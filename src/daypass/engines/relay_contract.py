@@ -230,6 +230,9 @@ class RelayLimits:
     """The only ones that may be sent, of an exact-statement grant; else none. Space around a text
     and semicolons behind it make no difference, nothing else. Fixed values are sent as they were
     approved, as text, where the client's mean the same."""
+    place: str = "INSTANCE/DATABASE"
+    """What the database is asked for as, and the grant's number: for what denials say."""
+    grant_id: int = 0
 
 
 class RelayPorts(Protocol):

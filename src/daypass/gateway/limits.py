@@ -29,14 +29,16 @@ class ConnectionLimits:
     handshakes_per_place: int = 200
 
 
-def relay_limits(given: SessionLimits) -> RelayLimits:
-    """Return what a relay keeps of a session's limits."""
+def relay_limits(given: SessionLimits, place: str, grant_id: int) -> RelayLimits:
+    """Return what a relay keeps of a session's limits, on a database that is asked for as this."""
     return RelayLimits(
         statement_timeout_s=given.statement_timeout_s,
         rows=given.rows,
         size_bytes=given.size_bytes,
         parameters=given.parameters,
         exact=given.statements,
+        place=place,
+        grant_id=grant_id,
     )
 
 

@@ -214,3 +214,25 @@ async def test_the_rules_bounds_hold_and_are_told(gate: Gate) -> None:
                 assert (await cursor.fetchone() or ())[1] == n
     said = await gate.psql("ada", "-c", "select 1")
     assert "each statement may have 1 s, 100 rows, 20000 bytes" in said.err, said.err
+
+
+async def test_a_denial_says_which_request_would_help(gate: Gate) -> None:
+    here = gate.world
+    await under(here, "on_connect: false")
+    number = await here.grant("ada", "sales.orders")
+    async with await gate.connect("ada") as connection:
+        for text, asks in (
+            ("delete from sales.orders", "-c delete -c select -t sales.orders"),
+            (
+                "select 1 from sales.orders o, billing.payments p where o.id = p.order_id",
+                "-c select -t billing.payments -t sales.orders",
+            ),
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege) as denied:
+                await connection.execute(text.encode())
+            assert denied.value.diag.message_hint == (
+                f"This session is under grant {number}. Ask for one that has it all: "
+                f'daypass request prod/shop {asks} --reason "…"'
+            )
+    said = await gate.psql("ben", "-c", "select 1")
+    assert 'daypass request prod/shop --for 1h --reason "…"' in said.err, said.err

@@ -6,6 +6,7 @@ of its own may be allowed more than they say, never less; so only denials are lo
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -140,7 +141,7 @@ def read_text(text: str, scope: SessionScope, plan: PostgresPlan) -> Reading:
     """Decide about a text and gather what a relay needs to know of it."""
     prepared = prepare_under(text, scope)
     if prepared.verdict is not Verdict.FORWARD:
-        return Reading(text, prepared.statements, _refusal(text, prepared, plan.database))
+        return Reading(text, prepared.statements, _refusal(text, prepared, scope))
     analyses = analyses_of(text)
     read = frozenset[RelationName]().union(*(relations_read(each, scope) for each in analyses))
     copies = [each for each in prepared.statements if each.command == "COPY"]
@@ -192,10 +193,13 @@ def _with_prepared(facts: StatementFacts, prepared: Reading) -> StatementFacts:
 
 def _effects(text: str, analyses: tuple[Analysis, ...]) -> tuple[NameEffect, ...]:
     given_up: dict[int, str] = {}
-    if any(each.facts.command.startswith("DEALLOCATE") for each in analyses):
+    commands = [each.facts.command for each in analyses]
+    if any(each.startswith("DEALLOCATE") or each == "DISCARD ALL" for each in commands):
         for place, statement in enumerate(parse_text(text)[1]):
             if statement.kind == "DeallocateStmt":
                 given_up[place] = string(statement.node, "name")
+            elif commands[place] == "DISCARD ALL":
+                given_up[place] = ""
     return tuple(
         NameEffect(place, each.prepares, each.executes, given_up.get(place))
         for place, each in enumerate(analyses)
@@ -235,22 +239,35 @@ def _only_sets(analysis: Analysis) -> bool:
     return facts.command in _TRANSACTIONS
 
 
-def _refusal(text: str, prepared: PreparedText, database: str) -> Refusal:
+def _refusal(text: str, prepared: PreparedText, scope: SessionScope) -> Refusal:
     message = prepared.reason
     position = None
     if prepared.code == "unparsable":
         position = _position(text)
         if position is not None:
             message = message.removesuffix(f" (character {position})")
-    classes = sorted(each.value for each in prepared.missing_classes)
-    relations = [str(each) for each in prepared.missing] if classes else []
-    hint = ""
-    if classes:
-        asked = [f"-c {each}" for each in classes]
-        asked += [f"-t {each}" for each in relations[:_MAX_HINTED]]
-        hint = f"Ask for it: daypass request INSTANCE/{database} {' '.join(asked)}"
     sqlstate = _SQLSTATES.get(prepared.code, INSUFFICIENT_PRIVILEGE)
-    return Refusal(prepared.code, message, sqlstate, hint, position)
+    asks = _asks(prepared, scope) if prepared.missing_classes else ""
+    return Refusal(prepared.code, message, sqlstate, "", position, asks)
+
+
+def _asks(prepared: PreparedText, scope: SessionScope) -> str:
+    """Return how to ask for one grant that has all that a text needs: it is used in one session."""
+    classes = prepared.missing_classes.union(*(each.classes for each in prepared.statements))
+    if classes & {StatementClass.UPDATE, StatementClass.DELETE}:
+        # The server asks for it where a condition says which rows.
+        classes |= {StatementClass.SELECT}
+    named = {
+        scope.place(name, scope.temporary)[1]
+        for each in prepared.statements
+        for name in each.read | each.written
+    }
+    relations = {*prepared.missing, *(each for each in named if each in scope.relation_classes)}
+    if len(relations) > _MAX_HINTED:
+        relations = set(prepared.missing[:_MAX_HINTED])
+    asked = [f"-c {each}" for each in sorted(each.value for each in classes)]
+    asked += [f"-t {shlex.quote(str(each))}" for each in sorted(relations)]
+    return " ".join(asked)
 
 
 def _position(text: str) -> int | None:

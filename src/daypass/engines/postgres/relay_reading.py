@@ -22,7 +22,8 @@ NOT_RECORDED = "58030"
 class Refusal:
     """Why something of a client is not sent on, as the client is told.
 
-    `code` is for the audit log; `position` counts characters of the text, from 1.
+    `code` is for the audit log; `position` counts characters of the text, from 1. `asks` are the
+    options of `daypass request` for what all of the text needs, where asking would help.
     """
 
     code: str
@@ -30,6 +31,7 @@ class Refusal:
     sqlstate: str = INSUFFICIENT_PRIVILEGE
     hint: str = ""
     position: int | None = None
+    asks: str = ""
 
     def response(self) -> bytes:
         """Return the message that tells the client."""

@@ -269,7 +269,7 @@ class ServerSide:
             limit = f"{limits.size_bytes} bytes"
         refusal = Refusal(
             "limit",
-            f"canceled by Daypass: this grant allows {limit} a statement",
+            f"canceled by Daypass: grant {limits.grant_id} allows {limit} a statement",
             LIMIT_EXCEEDED,
             "Ask for fewer rows, or for a grant that allows more.",
         )

@@ -66,7 +66,6 @@ _NOT_APPROVED: Final = Refusal(
     "not_approved_text",
     "the grant is for an exact statement, and this is another",
     INSUFFICIENT_PRIVILEGE,
-    "Send the approved text as it is, with values as parameters.",
 )
 _OTHER_VALUES: Final = Refusal(
     "not_approved_values",
@@ -93,6 +92,7 @@ class Steps:
         "_exact",
         "_judge",
         "_keep",
+        "_not_approved",
         "_talk",
         "aside",
         "handlers",
@@ -108,6 +108,12 @@ class Steps:
         self._exact: dict[str, list[tuple[str | None, ...] | None]] = {}
         for each in talk.limits.exact:
             self._exact.setdefault(bare(each.text), []).append(each.parameters)
+        self._not_approved = replace(
+            _NOT_APPROVED,
+            hint=f"daypass grant {talk.limits.grant_id} shows what was approved: send that as it "
+            f"is, with values as parameters. daypass request {talk.limits.place} --statement "
+            '"…" --reason "…" asks for another.',
+        )
         self.aside = False
         self.spent_s = 0.0
         self.out: list[bytes] = []
@@ -205,7 +211,7 @@ class Steps:
                 # before it, and that would run under no text.
                 return self._refuse_step(_NO_UNNAMED, reading)
             if self._exact:
-                return self._refuse_step(_NOT_APPROVED, reading)
+                return self._refuse_step(self._not_approved, reading)
         try:
             fixed = self._exact.get(bare(reading.text)) if self._exact else None
             if fixed is not None and None not in fixed:
@@ -296,7 +302,7 @@ class Steps:
         text = f"FETCH {many} FROM {quote_schema(execute.portal)}"
         refusal = None
         if self._exact and text not in self._exact:
-            refusal = _NOT_APPROVED
+            refusal = self._not_approved
         statements: tuple[StatementFacts, ...] = ()
         if 0 < len(execute.portal.encode()) <= MAX_NAME_BYTES:
             try:
@@ -366,8 +372,16 @@ class Steps:
         """Say why a text may not be sent."""
         exact = self._exact
         if reading.refusal is None and exact and not reading.setting:
-            return None if bare(reading.text) in exact else _NOT_APPROVED
-        return reading.refusal
+            return None if bare(reading.text) in exact else self._not_approved
+        refusal = reading.refusal
+        if refusal is None or not refusal.asks:
+            return refusal
+        limits = self._talk.limits
+        return replace(
+            refusal,
+            hint=f"This session is under grant {limits.grant_id}. Ask for one that has it all: "
+            f'daypass request {limits.place} {refusal.asks} --reason "…"',
+        )
 
     def _refuse_query(self, refusal: Refusal, text: str, reading: Reading | None) -> bool:
         talk = self._talk

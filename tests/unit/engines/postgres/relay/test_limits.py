@@ -29,7 +29,7 @@ from tests.unit.engines.postgres.relay.talk import (
 )
 
 _CANCELLED = error("57014", "canceling statement due to user request")
-_LIMIT = "canceled by Daypass: this grant allows"
+_LIMIT = "canceled by Daypass: grant 0 allows"
 
 
 def _kinds(data: bytes) -> str:

@@ -63,14 +63,17 @@ def test_names_are_spliced_and_positions_led_back() -> None:
 
 @pytest.mark.parametrize("status", ["I", "T", "E"])
 def test_a_denied_text_fails_on_the_server_too(status: str) -> None:
-    talk = Talk()
+    talk = Talk(RelayLimits(place="prod/shop", grant_id=7))
     assert talk.says(query("SELECT 1; SELECT * FROM sales.secret")) == FAILING_QUERY
     told = talk.answers(_SYNTAX, ready(status))
     assert messages(told)[1] == ready(status)
     found = fields(told)
     assert found["C"] == "42501"
     assert "statement 2 of 2: the grant does not have sales.secret" in found["M"]
-    assert found["H"] == "Ask for it: daypass request INSTANCE/shop -c select -t sales.secret"
+    assert found["H"] == (
+        "This session is under grant 7. Ask for one that has it all: "
+        'daypass request prod/shop -c select -t sales.secret --reason "…"'
+    )
     assert "P" not in found
     assert talk.starts == []
     (refused,) = talk.refusals
