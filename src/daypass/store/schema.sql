@@ -45,6 +45,16 @@ end $$;
 
 COMMENT ON FUNCTION public.deny_column_change() IS 'Trigger that refuses updates of the columns it is given';
 
+CREATE FUNCTION public.entry_waits() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into log_waiting (entry_id) select id from appended;
+  return null;
+end $$;
+
+COMMENT ON FUNCTION public.entry_waits() IS 'Has every new entry wait for its place, in its own transaction';
+
 CREATE FUNCTION public.journal_only_grows() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -441,6 +451,33 @@ CREATE TABLE public.journal (
 
 COMMENT ON TABLE public.journal IS 'Journals of gateways, and how far each is in the audit log';
 
+CREATE TABLE public.log_checkpoint (
+    size bigint NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,
+    signed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT log_checkpoint_counts CHECK ((size >= 0)),
+    CONSTRAINT log_checkpoint_root_length CHECK ((length(root) = 32))
+);
+
+COMMENT ON TABLE public.log_checkpoint IS 'What was signed of the log, each before it was published';
+
+CREATE TABLE public.log_place (
+    index bigint NOT NULL,
+    entry_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT log_place_counts CHECK ((index >= 0)),
+    CONSTRAINT log_place_hash_length CHECK ((length(hash) = 32))
+);
+
+COMMENT ON TABLE public.log_place IS 'Which leaf of the Merkle tree an entry is, and its hash';
+
+CREATE TABLE public.log_waiting (
+    entry_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.log_waiting IS 'Entries that have no place in the log yet';
+
 CREATE TABLE public.login (
     id bigint NOT NULL,
     principal_id bigint NOT NULL,
@@ -781,6 +818,16 @@ CREATE TABLE public.session_transition (
 
 COMMENT ON TABLE public.session_transition IS 'Legal transitions of a session';
 
+CREATE TABLE public.subject_key (
+    subject text NOT NULL,
+    key text,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    erased_at timestamp with time zone,
+    CONSTRAINT subject_key_erased_when CHECK (((key IS NULL) = (erased_at IS NOT NULL)))
+);
+
+COMMENT ON TABLE public.subject_key IS 'Keys that seal what is personal in leaves, under the secret key; erasing one erases that';
+
 CREATE TABLE public.tag_suggestion (
     id bigint NOT NULL,
     database_id bigint NOT NULL,
@@ -884,6 +931,18 @@ ALTER TABLE ONLY public.instance
 ALTER TABLE ONLY public.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.log_checkpoint
+    ADD CONSTRAINT log_checkpoint_pkey PRIMARY KEY (size);
+
+ALTER TABLE ONLY public.log_place
+    ADD CONSTRAINT log_place_once UNIQUE (entry_id);
+
+ALTER TABLE ONLY public.log_place
+    ADD CONSTRAINT log_place_pkey PRIMARY KEY (index);
+
+ALTER TABLE ONLY public.log_waiting
+    ADD CONSTRAINT log_waiting_pkey PRIMARY KEY (entry_id);
+
 ALTER TABLE ONLY public.login
     ADD CONSTRAINT login_cookie_unique UNIQUE (cookie_digest);
 
@@ -958,6 +1017,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session_transition
     ADD CONSTRAINT session_transition_pkey PRIMARY KEY (from_state, to_state);
+
+ALTER TABLE ONLY public.subject_key
+    ADD CONSTRAINT subject_key_pkey PRIMARY KEY (subject);
 
 ALTER TABLE ONLY public.tag_suggestion
     ADD CONSTRAINT tag_suggestion_pkey PRIMARY KEY (id);
@@ -1039,11 +1101,21 @@ CREATE TRIGGER entry_kept BEFORE DELETE OR UPDATE ON public.entry FOR EACH ROW E
 
 CREATE TRIGGER entry_not_truncated BEFORE TRUNCATE ON public.entry FOR EACH STATEMENT EXECUTE FUNCTION public.deny_change();
 
+CREATE TRIGGER entry_waits AFTER INSERT ON public.entry REFERENCING NEW TABLE AS appended FOR EACH STATEMENT EXECUTE FUNCTION public.entry_waits();
+
 CREATE TRIGGER journal_immutable BEFORE UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('id', 'process_id', 'host', 'opened_at');
 
 CREATE TRIGGER journal_kept BEFORE DELETE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
 CREATE TRIGGER journal_only_grows BEFORE UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.journal_only_grows();
+
+CREATE TRIGGER log_checkpoint_kept BEFORE DELETE OR UPDATE ON public.log_checkpoint FOR EACH ROW EXECUTE FUNCTION public.deny_change();
+
+CREATE TRIGGER log_checkpoint_not_truncated BEFORE TRUNCATE ON public.log_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION public.deny_change();
+
+CREATE TRIGGER log_place_kept BEFORE DELETE OR UPDATE ON public.log_place FOR EACH ROW EXECUTE FUNCTION public.deny_change();
+
+CREATE TRIGGER log_place_not_truncated BEFORE TRUNCATE ON public.log_place FOR EACH STATEMENT EXECUTE FUNCTION public.deny_change();
 
 CREATE TRIGGER policy_version_kept BEFORE DELETE OR UPDATE ON public.policy_version FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
@@ -1066,6 +1138,10 @@ CREATE TRIGGER session_immutable BEFORE UPDATE ON public.session FOR EACH ROW EX
 CREATE TRIGGER session_kept BEFORE DELETE ON public.session FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
 CREATE TRIGGER session_state_kept BEFORE UPDATE OF state ON public.session FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.remember_state();
+
+CREATE TRIGGER subject_key_immutable BEFORE UPDATE ON public.subject_key FOR EACH ROW EXECUTE FUNCTION public.deny_column_change('subject', 'made_at');
+
+CREATE TRIGGER subject_key_kept BEFORE DELETE ON public.subject_key FOR EACH ROW EXECUTE FUNCTION public.deny_change();
 
 ALTER TABLE ONLY public.accepted_exposure
     ADD CONSTRAINT accepted_exposure_accepted_by_fkey FOREIGN KEY (accepted_by) REFERENCES public.principal(id);
