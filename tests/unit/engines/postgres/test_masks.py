@@ -59,7 +59,7 @@ _MASKS: tuple[Mask, ...] = (
     JsonMask((("a.b", EmailMask()), ("c[].*", FullMask()))),
 )
 _BUILT_IN = {"case", "when", "then", "else", "end", "select", "from", "where", "as", "is", "not"}
-_BUILT_IN |= {"null", "and", "or", "collate", "operator", "coalesce", "array", "with"}
+_BUILT_IN |= {"null", "and", "any", "or", "collate", "operator", "coalesce", "array", "with"}
 _BUILT_IN |= {"ordinality", "order", "by", "false", "value", "place"}
 
 
