@@ -35,12 +35,16 @@ from daypass.gateway.running import GatewayPlace, RunningGateway, running_gatewa
 from daypass.jobs.channels import MailChannel, WebhookChannel
 from daypass.jobs.worker import run_jobs
 from daypass.operations.context import Context
+from daypass.operations.log_keys import log_keys
+from daypass.operations.log_parts import PublishedLog
 from daypass.operations.make_first_admin import FirstAdminOffer, offer_first_admin
 from daypass.operations.secrets import SecretStore
 from daypass.operations.send_messages import Channel
+from daypass.operations.sequence_log import Sequencer
 from daypass.operations.targets import Targets
 from daypass.settings import Settings
 from daypass.store.database import Store
+from daypass.store.log_folder import LogFolder
 from daypass.store.migrate import migrate
 
 STORE_DATABASE = "daypass"
@@ -188,6 +192,12 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
     """Run API and jobs on a store until the block ends; everything begun is ended with it."""
     secrets = secret_store(settings)
     channels = _channels(settings, secrets)
+    signers = log_keys(
+        tuple(each for each in (settings.log.key, settings.log.previous_key) if each),
+        secrets,
+        None if settings.store.url else settings.state_dir,
+    )
+    parts = LogFolder(settings.log.folder or settings.state_dir / "log")
     await asyncio.to_thread(migrate, conninfo)
     async with AsyncExitStack() as stack:
         public = bool(settings.api.public_url)
@@ -204,6 +214,7 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
             Targets(),
             public_url=url.rstrip("/"),
             channels=tuple(sorted(channels)),
+            log=PublishedLog(parts, tuple(each.verifier for each in signers)),
         )
         stack.push_async_callback(ctx.targets.aclose)
         for channel in channels.values():
@@ -231,6 +242,7 @@ async def running(settings: Settings, conninfo: Secret) -> AsyncIterator[Running
                     concurrency=settings.workers,
                     reconcile_every_s=settings.reconcile_every_s,
                     sync_every_s=settings.sync_every_s,
+                    sequencer=Sequencer(ctx, parts, signers),
                 ),
                 name="jobs",
             )
@@ -271,6 +283,8 @@ async def _gateway(
     options = GatewayOptions(
         tls=wanted.tls,
         per_person=wanted.per_person,
+        statements_per_s=wanted.statements_per_s,
+        connects_per_minute=wanted.connects_per_minute,
         longest_wait=timedelta(seconds=wanted.longest_wait_s),
         drain_s=wanted.drain_s,
         limits=ConnectionLimits(

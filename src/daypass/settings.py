@@ -105,6 +105,19 @@ class GatewaySettings(_Section):
         le=10_000,
         description="Sessions one person may have open on an instance, in all gateways.",
     )
+    statements_per_s: float = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description="Statements a second that a process takes of one person on average; who sends"
+        " more waits. 0 is no limit.",
+    )
+    connects_per_minute: float = Field(
+        default=600,
+        ge=0,
+        le=1_000_000,
+        description="Connections a minute that a process takes of one person. 0 is no limit.",
+    )
     connections: int = Field(
         default=5000, ge=1, le=100_000, description="Connections a process takes."
     )
@@ -139,6 +152,28 @@ class GatewaySettings(_Section):
         le=2_592_000,
         description="Seconds that an entry may wait in the journal for the store. Beyond, nothing"
         " new is forwarded; 0 is no limit.",
+    )
+
+
+class LogSettings(_Section):
+    """The audit log as it is published."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="Folder of the published log, the same for every process of one store (a shared"
+        " file system, where there are several machines); `log` under `state_dir` if none is"
+        " named.",
+    )
+    key: str = Field(
+        default="",
+        description="Secret reference to the key that signs the log (`daypass audit new-key`)."
+        " Required with `store.url`; else one is made at the first start: `log.key` under"
+        " `state_dir`.",
+    )
+    previous_key: str = Field(
+        default="",
+        description="Secret reference to the key before, which signs too until everybody who checks"
+        " the log has the new one.",
     )
 
 
@@ -179,6 +214,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     api: ApiSettings = ApiSettings()
     gateway: GatewaySettings = GatewaySettings()
+    log: LogSettings = LogSettings()
     smtp: SmtpSettings | None = None
     webhooks: tuple[WebhookSettings, ...] = ()
     workers: int = Field(default=8, ge=1, le=64, description="Tasks of the queue done at a time.")

@@ -31,7 +31,7 @@ from daypass.gateway.limits import HANDSHAKE_BYTES, ConnectionLimits, Places
 from daypass.gateway.live import LiveSessions
 from daypass.gateway.reception import Reception
 from daypass.gateway.session import GatewaySession, SessionLog, SessionPorts
-from daypass.gateway.throttle import Throttle
+from daypass.gateway.throttle import Pace, Throttle
 from daypass.gateway.watch import Watch
 from daypass.gateway.wording import shutting_down
 from daypass.operations.context import Context
@@ -59,10 +59,15 @@ class OpensLogs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """How a gateway behaves; `per_person` counts sessions on one instance, in all processes."""
+    """How a gateway behaves; `per_person` counts sessions on one instance, in all processes.
+
+    How many statements and connections one person may have is counted in each process; 0 is any.
+    """
 
     tls: str = "required"
     per_person: int = 50
+    statements_per_s: float = 0
+    connects_per_minute: float = 0
     longest_wait: timedelta = timedelta(hours=1)
     drain_s: float = 30.0
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
@@ -92,7 +97,15 @@ class Gateway:
         self.cancel_secret = ctx.secrets.derive("keys to cancel by")
         self.watch = Watch(ctx, clock, self.live, self._cancel_asked)
         self.closing = Closing(ctx, self._spawn)
-        self.ports = SessionPorts(clock, self._spawn, self._cancel_line, self._session_over)
+        statements = options.statements_per_s
+        self.ports = SessionPorts(
+            clock,
+            self._spawn,
+            self._cancel_line,
+            Pace(statements, burst=statements),
+            self._session_over,
+        )
+        self._connects = Pace(options.connects_per_minute / 60, burst=options.connects_per_minute)
         self._logs = logs
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
@@ -179,6 +192,16 @@ class Gateway:
 
     def hold_place(self, principal_id: PrincipalId) -> PrincipalId:
         """Count a client of somebody who is known; raises `Conflict` when there are too many."""
+        moment = time.monotonic()
+        wait_s = self._connects.wait_s(principal_id, moment)
+        if wait_s > 0:
+            # Each makes a role on the target, and entries in the log.
+            raise Conflict(
+                f"you connect more often than {self.options.connects_per_minute:g} times a minute",
+                next_step=f"keep connections open, and try again in {int(wait_s) + 1} seconds",
+                code="too_many_connections",
+            )
+        self._connects.spend(principal_id, moment)
         if self._of_person[principal_id] >= self.options.per_person * _WAITING_FOR_ONE:
             raise Conflict(
                 "you have too many connections to this gateway",

@@ -16,6 +16,7 @@ from daypass.domain.permit import SessionPermit
 from daypass.engines.relay_contract import Ended, Line, Refused, Relay, Started
 from daypass.gateway.client_port import ClientPort
 from daypass.gateway.journal.clock import StoreClock, moment
+from daypass.gateway.throttle import Pace
 from daypass.gateway.wording import deadline_came, deadline_moved, ends_soon
 
 _log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class SessionPorts:
     clock: StoreClock
     spawn: Callable[[Awaitable[None], str], None]
     cancelled: Callable[[Line], Awaitable[None]]
+    pace: Pace
     over: Callable[[GatewaySession, str], None]
 
 
@@ -90,7 +92,9 @@ class GatewaySession(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._to_server: list[bytes | memoryview] = []
         self._ending = False
-        self._cancelling = 0
+        self._holds = 0
+        """Reasons for which nothing of the client goes on for now."""
+        self._paced = False
         self._server_full = False
         self._client_held = False
         self._left_because = ""
@@ -199,11 +203,13 @@ class GatewaySession(asyncio.Protocol):
         """Write a statement down before it is forwarded."""
         number = self._log.started(statement)
         self._unsynced = self._strict
+        self._keep_pace()
         return number
 
     def refused(self, statement: Refused) -> None:
         """Write a refusal down."""
         self._log.refused(statement)
+        self._keep_pace()
 
     def ended(self, number: int, end: Ended) -> None:
         """Write down how a statement ended."""
@@ -211,19 +217,38 @@ class GatewaySession(asyncio.Protocol):
 
     def cancel(self) -> None:
         """Have what runs on the server cancelled, soon; nothing else goes there before."""
-        self._cancelling += 1
-        if self.relay is not None:
-            self.relay.hold()
+        self._hold()
         self._ports.spawn(self._cancel_held(), f"cancel-{self.id}")
 
     async def _cancel_held(self) -> None:
         try:
             await self.cancel_now()
         finally:
-            self._cancelling -= 1
-            if not self._cancelling and not self.over_reason:
-                self._guarded(lambda relay: relay.resume())
-                self._watch_time()
+            self._let_go_on()
+
+    def _hold(self) -> None:
+        self._holds += 1
+        if self.relay is not None:
+            self.relay.hold()
+
+    def _let_go_on(self) -> None:
+        self._holds -= 1
+        if not self._holds and not self.over_reason:
+            self._guarded(lambda relay: relay.resume())
+            self._watch_time()
+
+    def _keep_pace(self) -> None:
+        """Let somebody who sends more than one may wait: all of it is recorded."""
+        loop = asyncio.get_running_loop()
+        wait_s = self._ports.pace.spend(self.permit.principal_id, loop.time())
+        if wait_s > 0 and not self._paced:
+            self._paced = True
+            self._hold()
+            loop.call_later(wait_s, self._at_pace)
+
+    def _at_pace(self) -> None:
+        self._paced = False
+        self._let_go_on()
 
     async def cancel_now(self) -> None:
         """Have what runs on the server cancelled; returns once that was sent."""

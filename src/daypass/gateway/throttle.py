@@ -76,6 +76,38 @@ class Throttle:
         return found.count
 
 
+class Pace:
+    """How fast people may do something: `per_second` on average, `burst` at once.
+
+    What goes beyond is done all the same, and has to be waited for afterwards: nothing is refused,
+    and over time nobody has more. It is kept in memory, per process and bounded in number.
+    """
+
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
+
+    def spend(self, principal_id: int, now: float) -> float:
+        """Note that somebody did it, and return for how many seconds they have to wait."""
+        if self._per_second <= 0:
+            return 0.0
+        left, last = self._left.pop(principal_id, (self._burst, now))
+        left = min(self._burst, left + (now - last) * self._per_second) - 1
+        self._left[principal_id] = left, now
+        if len(self._left) > _MOST_KEPT:
+            self._left.popitem(last=False)
+        return max(0.0, -left / self._per_second)
+
+    def wait_s(self, principal_id: int, now: float) -> float:
+        """Return for how many seconds somebody would have to wait, without doing it."""
+        if self._per_second <= 0 or principal_id not in self._left:
+            return 0.0
+        left, last = self._left[principal_id]
+        left = min(self._burst, left + (now - last) * self._per_second) - 1
+        return max(0.0, -left / self._per_second)
+
+
 def _name(user: str) -> str:
     """Return what one person's name has in common however it is written, and never much of it."""
     return user.strip().lower()[:_LONGEST_NAME]

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
+import psycopg
 import pytest
 
 from daypass.domain.ids import RequestId
+from daypass.domain.statement_class import StatementClass
 from daypass.gateway.limits import ConnectionLimits
 from daypass.operations.decide_request import decide_request
 from daypass.operations.revoke_token import revoke_token
@@ -104,3 +106,46 @@ async def test_connections_that_say_nothing_keep_nobody_out(here: World, tmp_pat
             await connection.execute("select 1")
         for _, writer in silent:
             writer.close()
+
+
+async def test_who_sends_more_than_one_may_waits_and_others_do_not(
+    here: World, tmp_path: Path
+) -> None:
+    async with gateway_on(here, tmp_path, statements_per_s=40) as gate:
+        for name in ("ada", "ben"):
+            await here.grant(name, "sales.*", classes=frozenset({StatementClass.EXPLAIN}))
+        async with await gate.connect("ada") as one, await gate.connect("ben") as other:
+            began = time.monotonic()
+            async with one.pipeline():
+                cursors = [await one.execute("select %s::int", (n,)) for n in range(100)]
+            # 40 at once, and 60 at the pace.
+            took = time.monotonic() - began
+            assert [await each.fetchone() for each in cursors] == [(n,) for n in range(100)]
+            denied = asyncio.create_task(_denials(one, 40))
+            began = time.monotonic()
+            for _ in range(5):
+                await other.execute("select 1")
+            assert time.monotonic() - began < 1
+            began = time.monotonic()
+            await denied
+        assert took + time.monotonic() - began > 2
+
+
+async def _denials(connection: psycopg.AsyncConnection[tuple[object, ...]], many: int) -> None:
+    for _ in range(many):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("delete from sales.orders")
+
+
+async def test_nobody_connects_too_often(here: World, tmp_path: Path) -> None:
+    async with gateway_on(here, tmp_path, connects_per_minute=3) as gate:
+        for name in ("ada", "ben"):
+            await here.grant(name, "sales.*", classes=frozenset({StatementClass.EXPLAIN}))
+        token = await gate.token("ada")
+        for _ in range(3):
+            async with await gate.connect("ada", token):
+                pass
+        with pytest.raises(psycopg.OperationalError, match="more often than 3 times a minute"):
+            await gate.connect("ada", token)
+        async with await gate.connect("ben") as other:
+            await other.execute("select 1")

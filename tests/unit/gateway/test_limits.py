@@ -5,7 +5,7 @@ import pytest
 from daypass.domain.ids import SessionId
 from daypass.gateway.keys import cancel_key, number_meant, number_of
 from daypass.gateway.limits import ConnectionLimits, Places
-from daypass.gateway.throttle import Throttle, network_of
+from daypass.gateway.throttle import Pace, Throttle, network_of
 
 SECRET = b"s" * 32
 
@@ -113,3 +113,22 @@ def test_the_fullest_place_gives_way_to_a_new_handshake() -> None:
     assert places.crowd("192.0.2.3") == "192.0.2.1"
     places.greeted("192.0.2.1")
     assert places.crowd("192.0.2.3") is None
+
+
+def test_whoever_is_too_fast_waits_for_what_was_too_much_and_nobody_else_does() -> None:
+    pace = Pace(10, burst=5)
+    assert [pace.spend(1, 100.0) for _ in range(7)] == pytest.approx([0] * 5 + [0.1, 0.2])
+    assert pace.wait_s(2, 100.0) == pace.spend(2, 100.0) == 0
+    assert pace.wait_s(1, 100.0) == pytest.approx(0.3)
+    assert pace.wait_s(1, 100.3) == pytest.approx(0)
+    # A long rest is worth a burst, not more.
+    assert sum(pace.spend(1, 9_999.0) > 0 for _ in range(20)) == 15
+
+
+def test_a_pace_of_none_holds_nobody_and_memory_stays_bounded() -> None:
+    assert {Pace(0, burst=0).spend(1, 0.0) for _ in range(100)} == {0.0}
+    pace = Pace(1, burst=1)
+    for number in range(20_100):
+        pace.spend(number, 0.0)
+    assert pace.wait_s(0, 0.0) == 0
+    assert pace.wait_s(20_099, 0.0) > 0
