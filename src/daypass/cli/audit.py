@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+from daypass.cli.audit_check import (
+    checkpoint,
+    consistency,
+    new_key,
+    prove,
+    verify,
+    verify_proof,
+    witness,
+)
 from daypass.cli.client import Json, database_path
 from daypass.cli.commands import group_of
 from daypass.cli.connection import connect
@@ -14,7 +23,14 @@ from daypass.cli.options import AsJson, Limit
 from daypass.cli.output import say_next, show_facts, show_json, show_table
 from daypass.cli.wording import moment_of, now
 
-app = group_of("Read the audit log.")
+app = group_of("Read the audit log, and check it.")
+app.command()(verify)
+app.command()(checkpoint)
+app.command()(prove)
+app.command("verify-proof")(verify_proof)
+app.command()(consistency)
+app.command()(witness)
+app.command("new-key")(new_key)
 
 _TELLING = ("text", "verdict", "reason", "comment", "note", "deadline", "account", "change")
 _LONGEST = 60

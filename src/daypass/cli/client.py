@@ -48,6 +48,22 @@ class Client:
         """Read something; `so` says what cannot be shown if that fails."""
         return self._call("GET", _with_query(path, query), None, so=so)[0]
 
+    def get_bytes(self, path: str, /, **query: Any) -> bytes | None:
+        """Read something that is no JSON; None when it is not there."""
+        url = self.server + BASE + _with_query(path, query)
+        request = Request(url, headers=self.headers)  # noqa: S310  # checked in _opener
+        try:
+            with self._opener.open(request, timeout=self.timeout_s) as response:
+                found: bytes = response.read()
+                return found
+        except HTTPError as error:
+            with error:
+                if error.code == 404:
+                    return None
+                raise _refused(error, self.server, "") from None
+        except (http.client.HTTPException, URLError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+
     def post(self, path: str, body: object = None, *, so: str = "", **query: Any) -> Json:
         """Make or do something, once, even if the connection has to be tried again."""
         return self._call("POST", _with_query(path, query), {} if body is None else body, so=so)[0]

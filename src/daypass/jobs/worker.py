@@ -15,7 +15,7 @@ import structlog
 from procrastinate import App
 
 from daypass.cancelling import AGAIN_S, cancellable, heed_cancellation
-from daypass.domain.errors import Error
+from daypass.domain.errors import Conflict, Error
 from daypass.domain.ids import DatabaseId, InstanceId
 from daypass.jobs.moments import Waker, repeat, watch_moments
 from daypass.jobs.tasks import register_tasks
@@ -24,6 +24,7 @@ from daypass.operations.context import Context
 from daypass.operations.reconcile_instance import reconcile_instance
 from daypass.operations.remind_reviewers import remind_reviewers
 from daypass.operations.send_messages import CHANNELS, Channel, send_messages
+from daypass.operations.sequence_log import Sequencer
 from daypass.operations.yield_instance import advance_yields
 from daypass.store import outbox
 from daypass.store.jobs import Task, enqueue, worker_app
@@ -37,6 +38,8 @@ _SILENT_S = 15.0
 _YIELD_POLL_S = 2.0
 _MESSAGES_POLL_S = 1.0
 _REVIEWS_POLL_S = 60.0
+_LOG_POLL_S = 0.5
+_LOG_STANDSTILL_S = 30.0
 _SHUTDOWN_S = 5.0
 
 
@@ -47,6 +50,7 @@ async def run_jobs(
     concurrency: int,
     reconcile_every_s: float,
     sync_every_s: float,
+    sequencer: Sequencer | None = None,
 ) -> None:
     """Run until cancelled; work begun is finished within a few seconds, or taken up again later."""
     await cancellable(
@@ -56,6 +60,7 @@ async def run_jobs(
             concurrency=concurrency,
             reconcile_every_s=reconcile_every_s,
             sync_every_s=sync_every_s,
+            sequencer=sequencer,
         ),
         again_s=3 * _SHUTDOWN_S,
     )
@@ -68,6 +73,7 @@ async def _run(
     concurrency: int,
     reconcile_every_s: float,
     sync_every_s: float,
+    sequencer: Sequencer | None,
 ) -> None:
     moments = Waker()
     messages = {name: Waker() for name in CHANNELS}
@@ -141,6 +147,8 @@ async def _run(
             go_on("reconcile", repeat("reconcile", Waker(), reconcile_every_s, reconcile))
             go_on("yields", repeat("yields", Waker(), _YIELD_POLL_S, step_aside))
             go_on("sync", repeat("sync", Waker(), sync_every_s, sync))
+            if sequencer is not None:
+                go_on("log", repeat("log", Waker(), _LOG_POLL_S, partial(_sequence, sequencer)))
             go_on("worker", _work(app, concurrency), again_s=2 * _SHUTDOWN_S)
     finally:
         with suppress(Error, TimeoutError):
@@ -163,6 +171,15 @@ async def _work(app: App, concurrency: int) -> None:
     finally:
         # Cancelled while it opens, it leaves its connections open.
         await app.close_async()
+
+
+async def _sequence(sequencer: Sequencer) -> None:
+    try:
+        await sequencer.run_round()
+    except Conflict as error:
+        # Somebody has to look; entries wait in the store meanwhile.
+        _log.error("log_standstill", error=str(error))
+        await asyncio.sleep(_LOG_STANDSTILL_S)
 
 
 async def _beat(ctx: Context) -> None:

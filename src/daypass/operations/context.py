@@ -10,6 +10,7 @@ from daypass.domain.decision import Decision, Outcome, Reason
 from daypass.domain.errors import Denied
 from daypass.domain.principal import Actor, Capability, DaypassRole
 from daypass.engines.contract import Engine
+from daypass.operations.log_parts import PublishedLog
 from daypass.operations.secrets import SecretStore
 from daypass.operations.targets import Targets
 from daypass.store.database import Store
@@ -19,7 +20,8 @@ from daypass.store.database import Store
 class Context:
     """The running Daypass, as operations see it. `process_id` names this process in the store.
 
-    `channels` are those by which people and programs are told: `smtp`, `webhook`.
+    `channels` are those by which people and programs are told: `smtp`, `webhook`. `log` is where
+    the audit log is published, in processes that serve it.
     """
 
     store: Store
@@ -29,6 +31,7 @@ class Context:
     process_id: uuid.UUID = field(default_factory=uuid.uuid4)
     public_url: str = ""
     channels: tuple[str, ...] = ()
+    log: PublishedLog | None = None
 
 
 def require_capability(actor: Actor, capability: Capability) -> None:

@@ -12,7 +12,6 @@ import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from daypass.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from daypass.audit.leaf import (
@@ -31,6 +30,7 @@ from daypass.audit.verify import LogBroken, read_edge
 from daypass.domain.errors import Conflict
 from daypass.domain.secret import Secret
 from daypass.operations.context import Context
+from daypass.operations.log_parts import LogParts
 from daypass.store import log
 from daypass.store.database import Tx
 
@@ -38,22 +38,6 @@ LOCK = ("log", "sequencer")
 _BATCH = 500
 _MOST_KEYS = 20_000
 _PURPOSE = "key of a subject"
-
-
-class LogParts(Protocol):
-    """Where the parts of a log are kept; each call may wait for a disk."""
-
-    def read(self, path: str) -> bytes | None:
-        """Return a part; None when it is not there."""
-
-    def write_parts(self, parts: dict[str, bytes]) -> None:
-        """Write parts once. Raises `Conflict` where another one is there already."""
-
-    def write_checkpoint(self, data: bytes) -> None:
-        """Put a checkpoint in the place of the one before."""
-
-    def drop_partials(self, path: str) -> None:
-        """Remove the partial parts of one that is full now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from daypass.api.routes import (
     groups,
     health,
     instances,
+    log,
     policy,
     principals,
     query,
@@ -40,4 +41,5 @@ ALL_ROUTES = (
     databases.routes,
     classification.routes,
     entries.routes,
+    log.routes,
 )
