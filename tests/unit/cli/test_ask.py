@@ -28,6 +28,23 @@ def test_a_native_role_is_asked_for_instead_of_relations() -> None:
     assert body["classes"] == ["explain", "select"]
 
 
+def test_exact_statements_say_the_rest_themselves() -> None:
+    body = ask_body("prod/shop", statements=["select $1"], parameters=["7"])
+    assert body["statements"] == [{"text": "select $1", "parameters": ["7"]}]
+    assert (body["classes"], body["relations"]) == ([], [])
+    free = ask_body("prod/shop", statements=["select $1", "select 2"])
+    assert [each["parameters"] for each in free["statements"]] == [None, None]
+    for wrong in (
+        {"statements": ["select 1"], "relations": ["sales.*"]},
+        {"statements": ["select 1"], "classes": [StatementClass.SELECT]},
+        {"statements": ["select $1", "select 2"], "parameters": ["7"]},
+        {"parameters": ["7"]},
+    ):
+        with pytest.raises(Failure) as refused:
+            ask_body("prod/shop", **wrong)  # type: ignore[arg-type]
+        assert refused.value.exit_code == ExitCode.USAGE
+
+
 def test_filters_keep_everything_after_the_first_equals_sign() -> None:
     body = ask_body(
         "prod/shop",
