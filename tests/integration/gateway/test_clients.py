@@ -1,22 +1,37 @@
-"""Clients of databases through the gateway: what they do as without it, and what they must not."""
+"""psycopg and TLS of every kind through the gateway: what works as without it, what is denied."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
-from daypass.domain.ids import RequestId
-from daypass.domain.principal import Capability
-from daypass.operations.decide_request import decide_request
-from tests.gateways import Gate
+from tests.client_desk import Desk, end_soon
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
-async def test_psql_sees_what_the_grant_gives_and_masks_stay(gate: Gate) -> None:
-    await gate.world.grant("ada", "sales.*")
-    said = await gate.psql(
+async def _open(desk: Desk, kind: str, **more: str) -> Connection:
+    return await psycopg.AsyncConnection.connect(desk.conninfo(kind, **more), autocommit=True)
+
+
+async def _one(connection: Connection, text: str) -> object:
+    row = await (await connection.execute(text.encode())).fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def test_psql_sees_what_the_grant_gives_and_masks_stay(desk: Desk) -> None:
+    said = await desk.gate.psql(
         "ada",
+        token=desk.token,
+        options=desk.options("read"),
         stdin="select email from sales.customers order by id limit 1;\n"
         "select count(*) from sales.orders;\n\\d sales.customers\n\\dt sales.*\n",
     )
@@ -28,9 +43,8 @@ async def test_psql_sees_what_the_grant_gives_and_masks_stay(gate: Gate) -> None
     assert "sales.customers.email" in said.err
 
 
-async def test_a_client_prepares_streams_copies_and_pipelines(gate: Gate) -> None:
-    await gate.world.grant("ada", "sales.*")
-    async with await gate.connect("ada") as connection:
+async def test_a_client_prepares_streams_copies_and_pipelines(desk: Desk) -> None:
+    async with await _open(desk, "read") as connection:
         for number in (1, 2, 3, 4, 5, 6, 7):
             cursor = await connection.execute(
                 "select id, email from sales.customers where id = %s", (number,), prepare=True
@@ -52,185 +66,174 @@ async def test_a_client_prepares_streams_copies_and_pipelines(gate: Gate) -> Non
         assert connection.info.encoding == "utf-8"
 
 
-async def test_a_denied_statement_in_a_pipeline_stops_what_is_behind_it(gate: Gate) -> None:
-    await gate.world.grant("ada", "sales.*")
-    async with await gate.connect("ada") as connection:
+async def test_copies_by_class(desk: Desk) -> None:
+    out = b"copy sales.customers (id, email) to stdout (format binary)"
+    into = b"copy sales.products (sku, name, category, price, cost) from stdin"
+    async with await _open(desk, "export") as connection, connection.cursor() as cursor:
+        async with cursor.copy(out) as copying:
+            copying.set_types(["int8", "text"])
+            rows = [row async for row in copying.rows()]
+        assert sorted(int(str(row[0])) for row in rows) == list(range(1, 401))
+        assert all("***@***" in str(row[1]) for row in rows)
+    async with await _open(desk, "load") as connection, connection.cursor() as cursor:
+        async with connection.transaction(force_rollback=True):
+            async with cursor.copy(into) as copying:
+                for number in range(3):
+                    await copying.write_row((f"p-{number}", "Lamp", "lamps", 3, 1))
+            assert cursor.rowcount == 3
+    for kind, text in (("read", out), ("write", into)):
+        async with await _open(desk, kind) as connection, connection.cursor() as cursor:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+                async with cursor.copy(text):
+                    pass
+            assert "daypass request" in (refused.value.diag.message_hint or "")
+            assert await _one(connection, "select 1") == 1
+
+
+async def test_a_denied_statement_in_a_pipeline_stops_what_is_behind_it(desk: Desk) -> None:
+    async with await _open(desk, "read") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege) as denied:
             await _pipelined(connection, "select 1", "delete from sales.orders", "select 2")
         assert "daypass request" in (denied.value.diag.message_hint or "")
-        cursor = await connection.execute("select 3")
-        assert await cursor.fetchone() == (3,)
-    [(count,)] = gate.world.company.sql("select count(*) from sales.orders")
-    assert isinstance(count, int)
-    assert count > 0
+        assert await _one(connection, "select 3") == 3
+        # Many of one statement are a pipeline too: none of them was done.
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with connection.cursor() as cursor:
+                await cursor.executemany(
+                    "delete from sales.orders where id = %s", [(1,), (2,), (3,)]
+                )
+        assert await _one(connection, "select 4") == 4
+    [(count,)] = desk.world.company.sql("select count(*) from sales.orders where id <= 3")
+    assert count == 3
 
 
-async def test_a_client_cancels_what_it_runs(gate: Gate) -> None:
-    await gate.world.grant("ada", "sales.*")
-    async with await gate.connect("ada") as connection:
+async def test_a_denied_statement_in_a_transaction_aborts_it(desk: Desk) -> None:
+    async with await _open(desk, "write") as connection:
+        async with connection.transaction(force_rollback=True):
+            await connection.execute("update sales.products set price = price + 1 where id = 1")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                async with connection.transaction():
+                    await connection.execute("truncate sales.products")
+            await connection.execute("select 1")
+        await connection.execute("begin")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("truncate sales.products")
+        assert connection.info.transaction_status == TransactionStatus.INERROR
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            await connection.execute("select 1")
+        await connection.execute("commit")
+        assert await _one(connection, "select 1") == 1
+
+
+async def test_notices_and_the_end_of_a_grant(desk: Desk) -> None:
+    number = await desk.world.grant("ada", "sales.orders")
+    heard: list[str] = []
+    connection = await _open(desk, "read", options=f"-c daypass.grant={number}")
+    connection.add_notice_handler(lambda each: heard.append(each.message_primary or ""))
+    await connection.execute("create temp table noted (a int)")
+    await connection.execute("create temp table if not exists noted (a int)")
+    assert heard == ['relation "noted" already exists, skipping']
+    running = asyncio.create_task(connection.execute("select pg_sleep(20)"))
+    await end_soon(desk, number, left_s=0.5)
+    with pytest.raises(psycopg.OperationalError) as ended:
+        await asyncio.wait_for(running, 10)
+    assert ended.value.sqlstate == "57P05"
+    assert f"grant {number}" in str(ended.value)
+    assert connection.closed
+
+
+async def test_a_client_cancels_what_it_runs(desk: Desk) -> None:
+    async with await _open(desk, "read") as connection:
         running = asyncio.create_task(connection.execute("select pg_sleep(30)"))
-        await _until_running(gate, "pg_sleep")
+        await _until_running(desk, "pg_sleep(30)")
         started = asyncio.get_running_loop().time()
         await connection.cancel_safe(timeout=5)
         with pytest.raises(psycopg.errors.QueryCanceled):
             await running
         assert asyncio.get_running_loop().time() - started < 2
-        cursor = await connection.execute("select 1")
-        assert await cursor.fetchone() == (1,)
+        assert await _one(connection, "select 1") == 1
 
 
-async def test_what_a_client_sets_stays_and_what_it_may_not_is_left_out(gate: Gate) -> None:
-    await gate.world.grant("ada", "sales.*")
-    async with await gate.connect(
-        "ada",
-        options="-c TimeZone=Asia/Tokyo -c search_path=public -c role=postgres"
-        " -c session_replication_role=replica",
+async def test_what_a_client_sets_stays_and_what_it_may_not_is_left_out(desk: Desk) -> None:
+    async with await _open(
+        desk,
+        "read",
+        options=desk.options(
+            "read",
+            "-c TimeZone=Asia/Tokyo -c search_path=public -c role=postgres"
+            " -c session_replication_role=replica",
+        ),
         application_name="night shift",
     ) as connection:
-        cursor = await connection.execute("show timezone")
-        assert await cursor.fetchone() == ("Asia/Tokyo",)
-        cursor = await connection.execute("select current_user = session_user, current_user")
-        row = await cursor.fetchone()
-        assert row is not None
-        assert row[0] is True
-        assert str(row[1]).startswith("dp_g_")
-        cursor = await connection.execute("show search_path")
-        assert await cursor.fetchone() != ("public",)
-    found = gate.world.company.sql(
+        assert await _one(connection, "show timezone") == "Asia/Tokyo"
+        assert await _one(connection, "select current_user = session_user") is True
+        assert str(await _one(connection, "select current_user")).startswith("dp_g_")
+        assert await _one(connection, "show search_path") != "public"
+    found = desk.world.company.sql(
         "select usename from pg_stat_activity where application_name = 'night shift'"
     )
     assert len(found) <= 1
 
 
-# Who is let in
+# TLS
 
 
-@pytest.mark.parametrize(
-    ("user", "whose", "why"),
-    [
-        ("ada", "wrong", "28P01"),
-        ("ben", "ada", "28P01"),
-        ("nobody", "ada", "28P01"),
-        ("ada'; drop table x; --", "ada", "28P01"),
-    ],
-)
-async def test_without_the_right_token_nobody_is_let_in(
-    gate: Gate, user: str, whose: str, why: str
-) -> None:
-    await gate.world.grant("ada", "sales.*")
-    token = await gate.token("ada") if whose == "ada" else "dpt_1_" + "x" * 43
-    said = await gate.psql(user, "-c", "select 1", token=token, options="")
-    assert said.code == 2
-    assert "unknown, expired or revoked" in said.err, said.err
-    assert await gate.world.rows("select 1 from session") == []
-    assert why
+async def test_tls_asked_for_begun_at_once_and_bound_to_the_proof(desk: Desk) -> None:
+    for more in (
+        {"sslnegotiation": "postgres", "sslmode": "require"},
+        {"sslnegotiation": "direct"},
+        {"channel_binding": "require"},
+        {"channel_binding": "disable"},
+        {"max_protocol_version": "latest"},
+    ):
+        if psycopg.pq.version() < 180_000 and "max_protocol_version" in more:
+            continue
+        async with await _open(desk, "read", **more) as connection:
+            assert await _one(connection, "select count(*) > 0 from sales.orders") is True, more
+            sleeping = asyncio.create_task(connection.execute("select pg_sleep(20)"))
+            await _until_running(desk, "pg_sleep(20)")
+            await connection.cancel_safe(timeout=5)
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                await sleeping
 
 
-async def test_a_revoked_token_and_one_that_may_not_connect(gate: Gate) -> None:
-    here = gate.world
-    await here.grant("ada", "sales.*")
-    token = await gate.token("ada")
-    async with here.ctx.store.transaction() as tx:
-        await tx.execute("update access_token set revoked_at = clock_timestamp()")
-    said = await gate.psql("ada", "-c", "select 1", token=token)
-    assert "unknown, expired or revoked" in said.err
-    token = await gate.token("ada", Capability.READ)
-    said = await gate.psql("ada", "-c", "select 1", token=token)
-    assert "may not be used to connect" in said.err
+async def test_without_tls_nobody_gets_to_say_who_they_are(desk: Desk) -> None:
+    with pytest.raises(psycopg.OperationalError, match="protected by TLS"):
+        await _open(desk, "read", sslmode="disable")
+    with pytest.raises(psycopg.OperationalError, match="certificate"):
+        await _open(desk, "read", sslrootcert="system")
 
 
-async def test_unknown_and_forbidden_databases_look_the_same(gate: Gate) -> None:
-    token = await gate.token("cleo")
-    answers = []
-    for database in ("prod/shop", "prod/nothing", "nowhere/shop"):
-        said = await gate.psql("cleo", "-c", "select 1", token=token, database=database)
-        assert said.code == 2
-        answers.append(said.err.replace(database, "X").split("FATAL:")[-1])
-    assert answers[0] == answers[1] == answers[2]
-    assert "daypass request X" in answers[0]
+async def test_tls_for_another_protocol_is_turned_away(desk: Desk) -> None:
+    def try_(alpn: list[str]) -> bytes:
+        context = ssl.create_default_context(cafile=str(desk.gate.certificate))
+        context.set_alpn_protocols(alpn)
+        with (
+            socket.create_connection(("127.0.0.1", desk.gate.running.port), timeout=3) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        ):
+            secured.settimeout(1)
+            try:
+                secured.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                return secured.recv(100)
+            except TimeoutError:
+                return b"waits"
+            except OSError:
+                return b""
+
+    assert await asyncio.to_thread(try_, ["http/1.1"]) == b""
+    assert (await asyncio.to_thread(try_, ["postgresql"]))[:1] == b"E"
 
 
-async def test_a_chosen_grant_counts_and_somebody_elses_does_not(gate: Gate) -> None:
-    wide = await gate.world.grant("ada", "sales.*")
-    narrow = await gate.world.grant("ada", "sales.orders")
-    async with await gate.connect("ada") as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute("select id from sales.customers limit 1")
-    async with await gate.connect("ada", options=f"-c daypass.grant={wide}") as connection:
-        await connection.execute("select id from sales.customers limit 1")
-    said = await gate.psql("ben", "-c", "select 1", options=f"-c daypass.grant={narrow}")
-    assert f"no live grant {narrow}" in said.err
-
-
-# Requests from within a connection
-
-
-async def test_a_reason_files_a_request_and_what_a_rule_allows_opens_at_once(gate: Gate) -> None:
-    said = await gate.psql(
-        "ada", "-c", "select count(*) > 0 from sales.orders", options="-c daypass.reason=INC-42"
-    )
-    assert said.out == "t\n", said.err
-    [(reason, ticket)] = await gate.world.rows("select reason, ticket from request")
-    assert (reason, ticket) == ("INC-42", "INC-42")
-
-
-async def test_a_client_is_held_until_its_request_is_decided(gate: Gate) -> None:
-    here = gate.world
-    connecting = asyncio.create_task(
-        gate.psql(
-            "ben",
-            "-c",
-            "select count(*) > 0 from sales.orders",
-            options="-c daypass.reason=checking -c daypass.wait=30s",
-        )
-    )
-    number = None
-    for _ in range(200):
-        rows = await here.rows("select id from request where state = 'pending'")
-        if rows:
-            number = RequestId(int(str(rows[0][0])))
-            break
-        await asyncio.sleep(0.05)
-    assert number is not None
-    await decide_request(here.ctx, await here.actor("dana"), number, yes=True)
-    said = await asyncio.wait_for(connecting, 15)
-    assert said.out == "t\n", said.err
-    assert "waits for approval" in said.err
-
-
-async def test_a_request_nobody_decides_stays_and_is_not_filed_twice(gate: Gate) -> None:
-    for _ in range(2):
-        said = await gate.psql("ben", "-c", "select 1", options="-c daypass.reason=checking")
-        assert said.code == 2
-        assert "is not decided yet" in said.err, said.err
-    assert await gate.world.rows("select count(*) from request") == [(1,)]
-
-
-async def test_a_rule_files_by_itself_on_connecting(gate: Gate) -> None:
-    said = await gate.psql("ben", "-c", "explain select * from sales.orders")
-    assert said.code == 0, said.err
-    assert "Scan" in said.out
-    said = await gate.psql("ben", "-c", "select * from sales.orders limit 1")
-    assert said.code == 1
-    assert "ERROR" in said.err
-
-
-async def test_a_wrong_option_is_named(gate: Gate) -> None:
-    said = await gate.psql("ada", "-c", "select 1", options="-c daypass.granted=1")
-    assert "daypass.granted: there is no such option" in said.err
-
-
-async def _pipelined(
-    connection: psycopg.AsyncConnection[tuple[object, ...]], *statements: str
-) -> None:
+async def _pipelined(connection: Connection, *statements: str) -> None:
     async with connection.pipeline():
         for each in statements:
             await connection.execute(each.encode())
 
 
-async def _until_running(gate: Gate, text: str) -> None:
+async def _until_running(desk: Desk, text: str) -> None:
     for _ in range(200):
-        found = gate.world.company.sql(
+        found = desk.world.company.sql(
             "select 1 from pg_stat_activity where state = 'active' and usename like 'dp_g_%' and"
             f" query like '%{text}%'"
         )

@@ -271,6 +271,11 @@ async def test_asyncpg_copies_runs_many_and_cancels(desk: Desk) -> None:
         await export.execute("create temp table if not exists noted (a int)")
         await asyncio.sleep(0)
         assert notices == ['relation "noted" already exists, skipping']
+        async with read.transaction():
+            cursor = read.cursor("select id from sales.orders", prefetch=50)
+            assert len([row["id"] async for row in cursor]) > 100
+        with pytest.raises((asyncpg.QueryCanceledError, TimeoutError)):
+            await read.fetch("select pg_sleep(20)", timeout=0.3)
         running = asyncio.create_task(read.fetch("select pg_sleep(20)"))
         await asyncio.sleep(0.3)
         running.cancel()

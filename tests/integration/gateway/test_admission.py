@@ -1,0 +1,125 @@
+"""Who is let in through the gateway, and who asks for access by connecting."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from daypass.domain.ids import RequestId
+from daypass.domain.principal import Capability
+from daypass.operations.decide_request import decide_request
+from tests.gateways import Gate
+
+
+@pytest.mark.parametrize(
+    ("user", "whose", "why"),
+    [
+        ("ada", "wrong", "28P01"),
+        ("ben", "ada", "28P01"),
+        ("nobody", "ada", "28P01"),
+        ("ada'; drop table x; --", "ada", "28P01"),
+    ],
+)
+async def test_without_the_right_token_nobody_is_let_in(
+    gate: Gate, user: str, whose: str, why: str
+) -> None:
+    await gate.world.grant("ada", "sales.*")
+    token = await gate.token("ada") if whose == "ada" else "dpt_1_" + "x" * 43
+    said = await gate.psql(user, "-c", "select 1", token=token, options="")
+    assert said.code == 2
+    assert "unknown, expired or revoked" in said.err, said.err
+    assert await gate.world.rows("select 1 from session") == []
+    assert why
+
+
+async def test_a_revoked_token_and_one_that_may_not_connect(gate: Gate) -> None:
+    here = gate.world
+    await here.grant("ada", "sales.*")
+    token = await gate.token("ada")
+    async with here.ctx.store.transaction() as tx:
+        await tx.execute("update access_token set revoked_at = clock_timestamp()")
+    said = await gate.psql("ada", "-c", "select 1", token=token)
+    assert "unknown, expired or revoked" in said.err
+    token = await gate.token("ada", Capability.READ)
+    said = await gate.psql("ada", "-c", "select 1", token=token)
+    assert "may not be used to connect" in said.err
+
+
+async def test_unknown_and_forbidden_databases_look_the_same(gate: Gate) -> None:
+    token = await gate.token("cleo")
+    answers = []
+    for database in ("prod/shop", "prod/nothing", "nowhere/shop"):
+        said = await gate.psql("cleo", "-c", "select 1", token=token, database=database)
+        assert said.code == 2
+        answers.append(said.err.replace(database, "X").split("FATAL:")[-1])
+    assert answers[0] == answers[1] == answers[2]
+    assert "daypass request X" in answers[0]
+
+
+async def test_a_chosen_grant_counts_and_somebody_elses_does_not(gate: Gate) -> None:
+    wide = await gate.world.grant("ada", "sales.*")
+    narrow = await gate.world.grant("ada", "sales.orders")
+    async with await gate.connect("ada") as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute("select id from sales.customers limit 1")
+    async with await gate.connect("ada", options=f"-c daypass.grant={wide}") as connection:
+        await connection.execute("select id from sales.customers limit 1")
+    said = await gate.psql("ben", "-c", "select 1", options=f"-c daypass.grant={narrow}")
+    assert f"no live grant {narrow}" in said.err
+
+
+async def test_a_reason_files_a_request_and_what_a_rule_allows_opens_at_once(gate: Gate) -> None:
+    said = await gate.psql(
+        "ada", "-c", "select count(*) > 0 from sales.orders", options="-c daypass.reason=INC-42"
+    )
+    assert said.out == "t\n", said.err
+    [(reason, ticket)] = await gate.world.rows("select reason, ticket from request")
+    assert (reason, ticket) == ("INC-42", "INC-42")
+
+
+async def test_a_client_is_held_until_its_request_is_decided(gate: Gate) -> None:
+    here = gate.world
+    connecting = asyncio.create_task(
+        gate.psql(
+            "ben",
+            "-c",
+            "select count(*) > 0 from sales.orders",
+            options="-c daypass.reason=checking -c daypass.wait=30s",
+        )
+    )
+    number = None
+    for _ in range(200):
+        rows = await here.rows("select id from request where state = 'pending'")
+        if rows:
+            number = RequestId(int(str(rows[0][0])))
+            break
+        await asyncio.sleep(0.05)
+    assert number is not None
+    await decide_request(here.ctx, await here.actor("dana"), number, yes=True)
+    said = await asyncio.wait_for(connecting, 15)
+    assert said.out == "t\n", said.err
+    assert "waits for approval" in said.err
+
+
+async def test_a_request_nobody_decides_stays_and_is_not_filed_twice(gate: Gate) -> None:
+    for _ in range(2):
+        said = await gate.psql("ben", "-c", "select 1", options="-c daypass.reason=checking")
+        assert said.code == 2
+        assert "is not decided yet" in said.err, said.err
+    assert await gate.world.rows("select count(*) from request") == [(1,)]
+
+
+async def test_a_rule_files_by_itself_on_connecting(gate: Gate) -> None:
+    said = await gate.psql("ben", "-c", "explain select * from sales.orders")
+    assert said.code == 0, said.err
+    assert "Scan" in said.out
+    said = await gate.psql("ben", "-c", "select * from sales.orders limit 1")
+    assert said.code == 1
+    assert "ERROR" in said.err
+
+
+async def test_a_wrong_option_is_named(gate: Gate) -> None:
+    said = await gate.psql("ada", "-c", "select 1", options="-c daypass.granted=1")
+    assert "daypass.granted: there is no such option" in said.err
