@@ -15,6 +15,7 @@ from psycopg import sql
 
 from daypass.domain.errors import Conflict, Invalid
 from daypass.domain.secret import Secret
+from daypass.domain.statement_class import StatementClass
 from daypass.engines.postgres import names
 from daypass.engines.postgres.admin import AdminConnection, Look, comment_on_role
 from daypass.engines.postgres.marks import Mark
@@ -94,6 +95,8 @@ async def make_account(
         # Until 15 only a member may end a role's backends and drop what it owns.
         statements.append(sql.SQL("grant {} to {}").format(role, name))
         statements.append(sql.SQL("grant {} to current_user").format(name))
+    if plan.heir and StatementClass.DDL in plan.classes:
+        statements += _shared(connection, name, sql.Identifier(plan.heir))
     if search_path:
         statements.append(
             sql.SQL("alter role {} set search_path = {}").format(
@@ -106,6 +109,28 @@ async def make_account(
         )
     )
     await connection.run("make account", sql.SQL("; ").join(statements))
+
+
+def _shared(
+    connection: AdminConnection, name: sql.Identifier, heir: sql.Identifier
+) -> list[sql.Composable]:
+    """Let the heir, and so every session that is a member of it, use at once what is made.
+
+    It belongs to the account until that is closed; clients with several connections expect to find
+    in one what they made in another.
+    """
+    joined = sql.SQL("grant {} to current_user").format(name)
+    if connection.has_membership_options:
+        joined += sql.SQL(" with inherit true, set true")
+    return [
+        joined,
+        *(
+            sql.SQL("alter default privileges for role {} grant all on {} to {}").format(
+                name, sql.SQL(kind), heir
+            )
+            for kind in ("tables", "sequences", "schemas")
+        ),
+    ]
 
 
 async def end_login(connection: AdminConnection, account: str) -> None:

@@ -72,8 +72,6 @@ STATEMENT_GUARDS: Final = {
 }
 """Kinds of statement no session may send, with the reason."""
 
-RESET_ALL_GUARD: Final = "RESET ALL would take protected variables back"
-DISCARD_ALL_GUARD: Final = "DISCARD ALL would take protected variables and the role back"
 TWO_PHASE_GUARD: Final = "a prepared transaction would outlive its session"
 OWN_ROLE_GUARD: Final = "the session's own role and Daypass's roles are not changed by a session"
 PROGRAM_GUARD: Final = "COPY with a program runs a command on the server"

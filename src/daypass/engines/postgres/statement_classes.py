@@ -27,14 +27,11 @@ from daypass.engines.postgres.parsing import (
     unwrap,
 )
 from daypass.engines.postgres.session_guards import (
-    DISCARD_ALL_GUARD,
     OWN_ROLE_GUARD,
     OWN_ROLES,
     PROGRAM_GUARD,
-    RESET_ALL_GUARD,
     STATEMENT_GUARDS,
     TWO_PHASE_GUARD,
-    variable_guard,
 )
 from daypass.engines.postgres.statement_kinds import (
     ADMIN_OBJECTS,
@@ -63,7 +60,7 @@ class Analysis:
     relations. `plan_only` is an EXPLAIN that runs nothing, `analyzes` one that does. `executes` and
     `prepares` name prepared statements, `made` temporary tables it makes, `variables` what it sets.
     `qualified` says that it has names a splice may change; `copies` is what a COPY without a query
-    is from or to.
+    is from or to. `path` says why the search path stays, where it would be moved.
     """
 
     facts: StatementFacts
@@ -77,6 +74,7 @@ class Analysis:
     variables: frozenset[str]
     qualified: bool
     copies: RelationName | None
+    path: str
 
 
 class _Classifier:
@@ -280,23 +278,14 @@ class _Classifier:
 
     def variable(self, _kind: str, node: Node) -> None:
         """Read SET and RESET."""
-        if node.get("kind") == "VAR_RESET_ALL":
-            self.walk.object_to(RESET_ALL_GUARD)
+        if node.get("kind") in {"VAR_RESET_ALL", "VAR_SET_MULTI"}:
             return
         name = string(node, "name").lower()
-        if node.get("kind") == "VAR_SET_MULTI":
-            return
         self.walk.variables.add(name)
-        if name == "search_path" and node.get("kind") == "VAR_RESET":
-            # A session begins with the path of its grant.
+        if node.get("kind") in {"VAR_RESET", "VAR_SET_DEFAULT"}:
+            # What Daypass sets stands in a session's startup message: that is what it goes back to.
             return
-        value = literal_values(items(node, "args"))
-        self.walk.object_to(variable_guard(name, value))
-
-    def discard(self, _kind: str, node: Node) -> None:
-        """Read DISCARD."""
-        if node.get("target") == "DISCARD_ALL":
-            self.walk.object_to(DISCARD_ALL_GUARD)
+        self.walk.set_variable(name, literal_values(items(node, "args")))
 
     def transaction(self, _kind: str, node: Node) -> None:
         """Read transaction control; what outlives the session is not allowed."""
@@ -346,7 +335,7 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
         functions=frozenset(walk.functions),
         command=command_tag(statement.kind, statement.node),
         fingerprint=fingerprint_of(piece),
-        unsafe=walk.guard,
+        unsafe=walk.guard or walk.path,
     )
     return Analysis(
         facts=facts,
@@ -360,6 +349,7 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
         variables=frozenset(walk.variables),
         qualified=bool(walk.points),
         copies=classifier.copies,
+        path=walk.path,
     )
 
 
@@ -386,7 +376,7 @@ _KINDS: Final[dict[str, Callable[[_Classifier, str, Node], None]]] = {
     "DeallocateStmt": _Classifier.nothing,
     "DeclareCursorStmt": _Classifier.inner,
     "DeleteStmt": _Classifier.query,
-    "DiscardStmt": _Classifier.discard,
+    "DiscardStmt": _Classifier.nothing,
     "DoStmt": _Classifier.call,
     "DropStmt": _Classifier.drop,
     "ExecuteStmt": _Classifier.execute,

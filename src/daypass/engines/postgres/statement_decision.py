@@ -125,7 +125,7 @@ def deny_statement(
 ) -> Denial | None:
     """Say why a statement is denied, or None."""
     facts = analysis.facts
-    if facts.unsafe:
+    if facts.unsafe and not (scope.native and facts.unsafe == analysis.path):
         return Denial("session_guard", facts.unsafe)
     protected = sorted(analysis.variables & {v.lower() for v in scope.protected_variables})
     if protected:

@@ -69,6 +69,7 @@ class StatementWalk:
         "guard",
         "locked",
         "made",
+        "path",
         "points",
         "splicing",
         "uses",
@@ -83,6 +84,7 @@ class StatementWalk:
         self.variables: set[str] = set()
         self.made: set[str] = set()
         self.guard = ""
+        self.path = ""
         self.splicing = False
         self.points: list[Node] = []
 
@@ -131,6 +133,15 @@ class StatementWalk:
     def object_to(self, reason: str) -> None:
         """Record why no session may send the statement; the first reason stays."""
         self.guard = self.guard or reason
+
+    def set_variable(self, name: str, value: str | None) -> None:
+        """Record that a variable is set, and why no session may, if so."""
+        reason = variable_guard(name, value)
+        if name == "search_path":
+            # Only views are found through it: what a native role reads is named as it is.
+            self.path = self.path or reason
+        else:
+            self.object_to(reason)
 
     def call(self, node: Node) -> None:
         """Record a function call and what the function is known to do."""
@@ -207,7 +218,7 @@ class StatementWalk:
             self.object_to(CONFIG_NAME_GUARD)
             return
         self.variables.add(name.lower())
-        self.object_to(variable_guard(name, _literal(values.get("new_value", {}))))
+        self.set_variable(name.lower(), _literal(values.get("new_value", {})))
 
     def range_var(self, node: Node, ctes: frozenset[str]) -> bool:
         """Read a relation, unless the name is a CTE's."""
