@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from bench import gateway, grants, journal, masked, noise, pure, sessions, usable
+from bench import gateway, grants, journal, log, masked, noise, pure, sessions, usable
 from bench.figures import Figure, save, show
 from bench.place import DURABLE, Place, running_place
 from tests import servers
@@ -26,6 +26,7 @@ _SECTIONS: dict[str, tuple[Callable[[Place], Awaitable[list[Figure]]], ...]] = {
     "masked": (masked.measure,),
     "pure": (pure.measure,),
     "journal": (journal.measure,),
+    "log": (log.measure,),
     "gateway": (gateway.measure,),
 }
 
