@@ -36,7 +36,7 @@ class Where:
     store_conninfo: str
     key: str
     state_dir: str
-    handshake_s: float = 6.0
+    handshake_s: float = 12.0
     dial_s: float = 60.0
     drain_s: float = 1.0
 

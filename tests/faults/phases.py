@@ -107,7 +107,9 @@ def _phases(scene: Scene, link: Link, seen: list[Message]) -> Iterator[Phase]:
             groups.setdefault((each.way, each.name), []).append((signing_in, each))
     for group in groups.values():
         last = len(group) - 1
-        for at, within in {(0, False), (last // 2, True), (last, False)}:
+        # How many records TLS makes of it differs a little.
+        end = last // 2 if scene.tls else last
+        for at, within in ((0, False), (last // 2, True), (end, False)):
             signing_in, message = group[at]
             if within and len(message.raw) < 2:
                 continue

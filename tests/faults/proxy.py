@@ -9,11 +9,12 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from tests.faults.framing import Conversation, Message, Way
 
 _CHUNK: Final = 65_536
+_SPLIT_BYTES: Final = 400
 
 
 class Fault(StrEnum):
@@ -32,7 +33,7 @@ class Fault(StrEnum):
     DELAY = "delay"
     """All of it waits for a while."""
     SPLIT = "split"
-    """Every byte comes by itself."""
+    """Each of the next bytes comes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Connection:
         self._may_pass = {way: asyncio.Event() for way in Way}
         for each in self._may_pass.values():
             each.set()
-        self._split = False
+        self._split_bytes = 0
         self._inner = Way.SERVER if proxy.inner_accepts else Way.CLIENT
 
     def hold(self) -> None:
@@ -110,7 +111,7 @@ class Connection:
             case Fault.DELAY:
                 asyncio.get_running_loop().call_later(0.4, self.release)
             case Fault.SPLIT:
-                self._split = True
+                self._split_bytes = _SPLIT_BYTES
                 self.release()
 
     async def run(self) -> None:
@@ -145,7 +146,7 @@ class Connection:
             await writer.drain()
             return
         for message in self.said.feed(way, data):
-            self._proxy.meet(self, message)
+            self._proxy.meet(self)
             trap, raw = self.trap, message.raw
             if trap is not None and not trap.sprung.is_set() and _is_at(trap.place, message):
                 if trap.place.within:
@@ -161,12 +162,12 @@ class Connection:
             await self._may_pass[way].wait()
             if writer.is_closing():
                 return
-            if self._split:
-                for at in range(len(raw)):
-                    writer.write(raw[at : at + 1])
-                    await asyncio.sleep(0)
-            else:
-                writer.write(raw)
+            while self._split_bytes and raw:
+                self._split_bytes -= 1
+                writer.write(raw[:1])
+                await asyncio.sleep(0)
+                raw = raw[1:]
+            writer.write(raw)
             await writer.drain()
             self.seen.append(message)
 
@@ -219,7 +220,7 @@ class Proxy:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    async def __aenter__(self) -> Proxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, backlog=1024)
         return self
 
@@ -243,7 +244,7 @@ class Proxy:
         for each in tuple(self.open):
             each.release()
 
-    def meet(self, connection: Connection, message: Message) -> None:
+    def meet(self, connection: Connection) -> None:
         """Find out whose a connection is, by its first word."""
         if self.whose is not None and not connection.tag:
             connection.tag, connection.trap = self.whose(connection)

@@ -177,7 +177,7 @@ class Stage:
 @asynccontextmanager
 async def staged(servers: Servers, folder: Path) -> AsyncIterator[Stage]:
     """Set the stage; nothing of it is left."""
-    folder.chmod(0o700)
+    await asyncio.to_thread(folder.chmod, 0o700)
     company, store = servers.company, servers.store
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(world(store, company, connections=24))
@@ -215,7 +215,7 @@ async def _led_to(stage: Stage, port: int) -> None:
     async with stage.world.ctx.store.transaction() as tx:
         await tx.execute(
             "update instance set port = %s, revision = revision + 1, tls_mode = 'disable',"
-            ' options = \'{"connect_timeout": "6"}\'',
+            ' options = \'{"connect_timeout": "12"}\'',
             (port,),
         )
 
