@@ -105,8 +105,10 @@ def read_entry(canonical_text: str | bytes) -> _Document:
 
 def subjects_of(document: Mapping[str, Json]) -> Subjects:
     """Return whose keys are needed to make an entry's leaf."""
-    content = _mapping(document["content"])
+    content = document["content"]
     actor = document["actor"]
+    if not isinstance(content, dict):
+        raise LeafError("the entry is no entry")
     about = content.get("principal")
     if not isinstance(about, int):
         about = None
@@ -135,13 +137,23 @@ def subjects_of(document: Mapping[str, Json]) -> Subjects:
     return Subjects(person, of_content)
 
 
-def make_leaf(number: int, canonical_text: bytes, document: _Document, keys: Keys) -> Leaf:
+def make_leaf(
+    number: int,
+    canonical_text: bytes,
+    document: _Document,
+    keys: Keys,
+    subjects: Subjects | None = None,
+) -> Leaf:
     """Return the leaf of entry `number`; `document` is its canonical text, read.
 
-    `keys` has those of `subjects_of`. The same arguments always give the same leaf.
+    `keys` has those of `subjects`, what `subjects_of` returns. The same entry and keys always give
+    the same leaf.
     """
-    subjects = subjects_of(document)
+    if subjects is None:
+        subjects = subjects_of(document)
     content = _mapping(document["content"])
+    # No part of a short text is long.
+    is_small = len(canonical_text) <= _MOST_CLEAR
     leaf = dict(document)
     seals: list[Json] = []
     detached: tuple[bytes, ...] = ()
@@ -153,11 +165,15 @@ def make_leaf(number: int, canonical_text: bytes, document: _Document, keys: Key
         seals.append(seal)
         detached += beside
     if subjects.content is not None:
-        clear = {name: each for name, each in content.items() if name in CLEAR and _is_short(each)}
+        clear = {
+            name: each
+            for name, each in content.items()
+            if name in CLEAR and (is_small or _is_short(each))
+        }
         hidden: _Document = {n: each for n, each in content.items() if n not in clear}
         leaf["content"] = clear
         personal = {"content": hidden}
-        if not _is_short(document["rule"]):
+        if not is_small and not _is_short(document["rule"]):
             personal["rule"] = document["rule"]
             leaf["rule"] = None
         seal, beside = _seal(keys, subjects.content, number, canonical_text, personal)
@@ -254,8 +270,8 @@ def _seal_key(subject_key: bytes, salt: bytes) -> bytes:
 def _is_short(value: Json) -> bool:
     if value is None or isinstance(value, int):
         return True
-    if isinstance(value, str):
-        return len(value) <= _MOST_CLEAR // 4
+    if isinstance(value, str) and len(value) <= _MOST_CLEAR // 8:
+        return True
     return len(orjson.dumps(value)) <= _MOST_CLEAR
 
 

@@ -111,17 +111,14 @@ class Sequencer:
         self, tx: Tx, texts: Sequence[tuple[int, str]], *, new_keys: bool
     ) -> list[tuple[Leaf, bytes]]:
         documents = await asyncio.to_thread(lambda: [read_entry(text) for _, text in texts])
-        subjects: set[str | None] = set()
-        for document in documents:
-            of_one = subjects_of(document)
-            subjects |= {of_one.person, of_one.content}
-        subjects.discard(None)
+        of_each = [subjects_of(document) for document in documents]
+        subjects = {each.person for each in of_each} | {each.content for each in of_each}
         keys = await self._subject_keys(tx, sorted(each for each in subjects if each), new_keys)
 
         def make() -> list[tuple[Leaf, bytes]]:
             made = []
-            for (number, text), document in zip(texts, documents, strict=True):
-                leaf = make_leaf(number, text.encode(), document, keys)
+            for (number, text), document, of_one in zip(texts, documents, of_each, strict=True):
+                leaf = make_leaf(number, text.encode(), document, keys, of_one)
                 made.append((leaf, leaf_hash(leaf.data)))
             return made
 
