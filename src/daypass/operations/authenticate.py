@@ -62,7 +62,8 @@ async def _by_token(ctx: Context, token: Secret) -> Actor:
         verifier = await tokens.find_verifier(connection, token_id)
         if verifier is None or not hmac.compare_digest(verifier.digest, digest_of(token)):
             raise _unknown_token()
-        await tokens.note_use(connection, token_id)
+        if not verifier.used_lately:
+            await tokens.note_use(connection, token_id)
         return await _actor(
             connection,
             verifier.principal_id,

@@ -67,7 +67,8 @@ async def authenticate_by_scram(
         verifier = await tokens.find_verifier(connection, offer.verifiers[proven].id)
         if verifier is None:
             raise not_let_in()
-        await tokens.note_use(connection, verifier.id)
+        if not verifier.used_lately:
+            await tokens.note_use(connection, verifier.id)
         principal = await principals.get_principal(connection, verifier.principal_id)
         if not principal.active:
             raise not_let_in()

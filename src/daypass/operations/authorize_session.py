@@ -118,6 +118,7 @@ async def authorize_session(
             application=actor.application,
             token_id=TokenId(actor.token_id) if actor.token_id is not None else None,
             most=most,
+            of=(grant.principal_id, found.facts.instance_id),
         )
         await entries.append(
             tx,

@@ -65,8 +65,8 @@ async def issue_credential(ctx: Context, actor: Actor, grant_id: GrantId) -> Dir
         await close_session(ctx, permit.session_id, "not issued")
         raise
     async with ctx.store.transaction() as tx:
-        deadline = await sessions.mark_open(tx, permit.session_id, None)
-        if deadline is not None:
+        marked = await sessions.mark_open(tx, permit.session_id, None)
+        if marked is not None:
             await entries.append(
                 tx,
                 Entry(
@@ -78,12 +78,12 @@ async def issue_credential(ctx: Context, actor: Actor, grant_id: GrantId) -> Dir
                     grant_id=grant_id,
                     session_id=permit.session_id,
                     rule=grant.rule,
-                    content={"account": permit.account, "deadline": utc_text(deadline)},
+                    content={"account": permit.account, "deadline": utc_text(marked.deadline)},
                 ),
             )
-    if deadline is None:
+    if marked is None:
         await target.close((permit.account,))
         raise Conflict(f"grant {grant_id} ended meanwhile", code="grant_ended")
-    if deadline != permit.deadline:
+    if marked.deadline != permit.deadline:
         await move_deadline(ctx, grant_id)
     return credential

@@ -17,7 +17,6 @@ from daypass.operations.context import Context
 from daypass.operations.move_deadline import move_deadline
 from daypass.operations.open_target import open_target
 from daypass.store import entries, sessions
-from daypass.store.database import now
 from daypass.store.jobs import Task, enqueue
 
 WORK_DONE = "its work is done"
@@ -100,20 +99,20 @@ async def open_by(
         raise
     try:
         async with ctx.store.transaction() as tx:
-            deadline = await sessions.mark_open(tx, permit.session_id, session.backend_id)
-            if deadline is not None:
-                moment = await now(tx)
+            marked = await sessions.mark_open(tx, permit.session_id, session.backend_id)
+            if marked is not None:
+                moment = marked.at
                 number = await entries.append(tx, _opened(permit, session), at=moment)
                 if first is not None:
                     number = await entries.append(tx, first, at=moment)
-        if deadline is not None and deadline != permit.deadline:
+        if marked is not None and marked.deadline != permit.deadline:
             # It was moved before the account was there to be told.
             await move_deadline(ctx, permit.grant_id)
     except BaseException:
         await drop(session)
         await give_up(ctx, permit, "not recorded")
         raise
-    if deadline is None:
+    if marked is None:
         await drop(session)
         await target.close((permit.account,))
         raise Conflict(

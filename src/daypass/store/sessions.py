@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 from daypass.domain.errors import Conflict
-from daypass.domain.ids import GrantId, InstanceId, ScopeHash, SessionId, TokenId
+from daypass.domain.ids import GrantId, InstanceId, PrincipalId, ScopeHash, SessionId, TokenId
 from daypass.domain.states import SessionState
 from daypass.store.database import Tx, lock_key
 
@@ -91,12 +91,14 @@ async def insert_session(
     application: str,
     token_id: TokenId | None = None,
     most: int | None = None,
+    of: tuple[PrincipalId, InstanceId] | None = None,
 ) -> tuple[SessionId, str]:
     """Note a session that is about to be opened; return its number and its account's name.
 
-    Raises `Conflict` for a second direct credential of a grant, and for more than `most` at a time.
+    `of` is whose grant it is and on which instance, for a caller that has looked already. Raises
+    `Conflict` for a second direct credential of a grant, and for more than `most` at a time.
     """
-    await _require_room(tx, grant_id, kind, most or _MOST.get(kind))
+    await _require_room(tx, grant_id, kind, most or _MOST.get(kind), of)
     try:
         cursor = await tx.execute(
             _INSERT,
@@ -120,17 +122,25 @@ async def insert_session(
     return SessionId(row[0]), row[1]
 
 
-async def _require_room(tx: Tx, grant_id: GrantId, kind: str, most: int | None) -> None:
+async def _require_room(
+    tx: Tx,
+    grant_id: GrantId,
+    kind: str,
+    most: int | None,
+    of: tuple[PrincipalId, InstanceId] | None,
+) -> None:
     if most is None:
         return
-    grant = await tx.execute(
-        """
-        select g.principal_id, d.instance_id
-        from access_grant g join database d on d.id = g.database_id where g.id = %s
-        """,
-        (grant_id,),
-    )
-    row = await grant.fetchone()
+    row: tuple[int, int] | None = of
+    if row is None:
+        grant = await tx.execute(
+            """
+            select g.principal_id, d.instance_id
+            from access_grant g join database d on d.id = g.database_id where g.id = %s
+            """,
+            (grant_id,),
+        )
+        row = await grant.fetchone()
     if row is None:
         return
     # Until the transaction ends: two at once would both be the last there is room for.
@@ -154,7 +164,15 @@ async def _require_room(tx: Tx, grant_id: GrantId, kind: str, most: int | None) 
         )
 
 
-async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> datetime | None:
+@dataclass(frozen=True, slots=True)
+class MarkedOpen:
+    """The grant's deadline and the store's clock, at the moment a session was marked open."""
+
+    deadline: datetime
+    at: datetime
+
+
+async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> MarkedOpen | None:
     """Move a session from opening to open; None when it was ended meanwhile.
 
     Returns the grant's deadline as it is now: it may have moved since the account was made.
@@ -163,12 +181,12 @@ async def mark_open(tx: Tx, session_id: SessionId, backend_id: int | None) -> da
         """
         update session s set state = 'open', backend_id = %s
         from access_grant g where s.id = %s and s.state = 'opening' and g.id = s.grant_id
-        returning g.deadline
+        returning g.deadline, clock_timestamp()
         """,
         (backend_id, session_id),
     )
     row = await cursor.fetchone()
-    return row[0] if row else None
+    return MarkedOpen(row[0], row[1]) if row else None
 
 
 async def mark_all_closing(tx: Tx, session_ids: Sequence[SessionId], reason: str) -> None:

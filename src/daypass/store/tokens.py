@@ -60,6 +60,8 @@ class TokenVerifier:
     scram_server_key: bytes
     capabilities: list[str]
     expires_at: datetime
+    used_lately: bool
+    """Whether its use was noted within a minute."""
 
 
 async def next_id(tx: Tx) -> TokenId:
@@ -192,7 +194,9 @@ async def _verifiers(
         await cursor.execute(
             """
             select t.id, t.principal_id, t.digest, t.scram_stored_key, t.scram_server_key,
-              t.capabilities, t.expires_at
+              t.capabilities, t.expires_at,
+              coalesce(t.last_used_at > clock_timestamp() - interval '1 minute', false)
+                as used_lately
             from access_token t join principal p on p.id = t.principal_id
             where (%(token)s::bigint is null or t.id = %(token)s)
               and (%(principal)s::bigint is null or t.principal_id = %(principal)s)
