@@ -29,6 +29,7 @@ tour: setup  ## Act the whole story out in the terminal
 
 test: setup  ## Run every test but the long ones
 	@scripts/test-packages.sh
+	@scripts/corpora.sh
 	@mkdir -p reports
 	$(PYTEST) $(TESTS) -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
 		--junitxml=reports/test.xml $(ARGS)
@@ -37,6 +38,7 @@ test-long: test-long-beside test-long-alone  ## Run the long suites, LONG_SECOND
 
 test-long-beside: setup
 	@scripts/test-packages.sh
+	@scripts/corpora.sh
 	@mkdir -p reports
 	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) \
 		-m "long and not alone" -n 2 --dist loadgroup --timeout $$(($(LONG_SECONDS) + 600)) \
@@ -44,16 +46,19 @@ test-long-beside: setup
 
 test-long-alone: setup
 	@scripts/test-packages.sh
+	@scripts/corpora.sh
 	@mkdir -p reports
 	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) -m "long and alone" \
 		--timeout $$(($(LONG_SECONDS) + 600)) --junitxml=reports/test-long-alone.xml $(ARGS)
 
 leaks: setup  ## Try everything that could show a masked value or a hidden row
 	@scripts/test-packages.sh
+	@scripts/corpora.sh
 	$(PYTEST) $(TESTS) -m leak -n $(WORKERS) --dist loadgroup $(ARGS)
 
 mutants: setup  ## Take each protection away in turn: a named test must fail
 	@scripts/test-packages.sh
+	@scripts/corpora.sh
 	@.venv/bin/python -m tests.mutants
 
 bench: setup  ## Measure speed, lag and cost, side by side

@@ -29,7 +29,7 @@ def test_pure_packages_read_no_clock_and_open_no_file(package: str) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "newer.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "newer.txt", "corpora.txt"])
 def test_locks_pin_by_hash_and_name_no_registry(name: str) -> None:
     text = (_ROOT / "requirements" / name).read_text()
     assert not re.search(r"://|^\s*--(?!hash=)|^-|\s/", text, re.MULTILINE)
