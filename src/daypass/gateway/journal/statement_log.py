@@ -39,10 +39,15 @@ _KNOWN_LENGTH = 2**14
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a text: the entry of its start, but for what each sending has of its own."""
+    """What is known of a text: the entry of its start, but for what each sending has of its own.
+
+    `form` is that of all texts that do the same; `length` and `text` are this one's, as JSON.
+    """
 
     statements: tuple[StatementFacts, ...]
     form: bytes
+    length: bytes
+    text: bytes
     keeps: bool
     """Whether parameters may be kept at all."""
 
@@ -83,6 +88,7 @@ class StatementLog:
         self._sequence = 0
         self._running: set[int] = set()
         self._known: dict[str, _Known] = {}
+        self._forms: dict[tuple[object, ...], bytes] = {}
         self._ends: dict[tuple[str, str, str], bytes] = {}
 
     @property
@@ -120,7 +126,11 @@ class StatementLog:
                     reference, of.principal_id, of.database_id, of.grant_id, of.session_id
                 ),
                 lambda at, sequence: (
-                    form % (at, origin, parameters, b"%d" % sequence, b'"%b"' % reference.encode())
+                    form
+                    % (
+                        *(at, known.length, origin, parameters, b"%d" % sequence),
+                        *(b'"%b"' % reference.encode(), known.text),
+                    )
                 ),
             )
         except TypeError as error:
@@ -185,22 +195,35 @@ class StatementLog:
 
     def _learn(self, statement: Started) -> _Known:
         text, statements = statement.text, statement.statements
-        constant: dict[str, Json] = {
-            **statement_facts(statements),
-            **statement_text(text, (), statements, self._recording),
-            **self._constant,
-        }
-        del constant["parameters"]
+        written = statement_text(text, (), statements, self._recording)
         try:
-            form = form_of(self._started, constant, _OF_A_START)
+            form = self._form(statements, written.get("hash"))
+            of_its_own = json_of(written["length"]), json_of(written["text"])
         except TypeError as error:
             raise _unwritable() from error
-        known = _Known(statements, form, not may_set_password(text, statements))
+        known = _Known(statements, form, *of_its_own, not may_set_password(text, statements))
         if len(text) < _KNOWN_LENGTH:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[text] = known
         return known
+
+    def _form(self, statements: tuple[StatementFacts, ...], text_hash: Json) -> bytes:
+        """Write the form of texts whose facts are the same: they may differ in literals."""
+        alike = (
+            text_hash,
+            *((s.classes, s.read, s.written, s.functions, s.fingerprint) for s in statements),
+        )
+        form = self._forms.get(alike)
+        if form is None:
+            constant: dict[str, Json] = {**statement_facts(statements), **self._constant}
+            if text_hash is not None:
+                constant["hash"] = text_hash
+            form = form_of(self._started, constant, _OF_A_START)
+            if len(self._forms) >= _KNOWN:
+                self._forms.clear()
+            self._forms[alike] = form
+        return form
 
     def _learn_end(self, kind: tuple[str, str, str]) -> bytes:
         command, outcome, sqlstate = (storable(each) for each in kind)
@@ -212,7 +235,7 @@ class StatementLog:
         return form
 
 
-_OF_A_START = ("origin", "parameters", "sequence", "statement")
+_OF_A_START = ("length", "origin", "parameters", "sequence", "statement", "text")
 _OF_AN_END = (*("duration_us", "rows", "sequence", "size_bytes", "statement"),)
 
 
