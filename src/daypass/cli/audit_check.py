@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daypass.cli.client import Client
+from daypass.cli.client import Client, Json
 from daypass.cli.connection import connect
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure, usage
@@ -44,6 +44,9 @@ def verify(
         Path | None,
         typer.Option("--since", metavar="FILE", help="Older checkpoint it has to have grown from."),
     ] = None,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Check the store's rows against the log too.")
+    ] = False,
 ) -> None:
     """Read all of the log and verify it; name the first entry or part that is wrong."""
     from daypass.checking import check_log
@@ -57,8 +60,33 @@ def verify(
         f" {len(found.journals)} journals without gaps ({time.monotonic() - started:.1f} s)."
     )
     show_facts([("size", found.checkpoint.size), ("root", found.checkpoint.root.hex())])
+    if rows:
+        _check_rows()
     if since is None:
         say_next("keep this checkpoint elsewhere, and verify --since it: daypass audit checkpoint")
+
+
+def _check_rows() -> None:
+    client, first, checked = connect(), 0, 0
+    while True:
+        found = client.get("/log/rows", first=first)
+        checked += found["checked"]
+        if found["problems"]:
+            raise Failure(
+                "the store is not what was published",
+                why=[_problem(each) for each in found["problems"]],
+                next_steps=["keep log, store and checkpoints as they are: they are evidence"],
+            )
+        if found["next"] is None:
+            break
+        first = found["next"]
+    say(f"The store's {checked} rows are those that were published.")
+
+
+def _problem(each: Json) -> str:
+    entry = "" if each["entry"] is None else f"entry {each['entry']}, "
+    leaf = "" if each["index"] is None else f"leaf {each['index']}: "
+    return f"{entry}{leaf}{each['what']}"
 
 
 def checkpoint(folder: Folder = None) -> None:

@@ -156,3 +156,57 @@ async def insert_subject_keys(tx: Tx, sealed: Sequence[tuple[str, str]]) -> None
         """,
         ([each[0] for each in sealed], [each[1] for each in sealed]),
     )
+
+
+async def count_loose(tx: Tx) -> int:
+    """Count entries that neither have a place nor wait for one, or have a place and no row."""
+    cursor = await tx.execute(
+        """
+        select abs((select count(*) from entry)
+          - (select count(*) from log_place) - (select count(*) from log_waiting))
+        """
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def list_differing(tx: Tx, entry_ids: Sequence[EntryId]) -> list[EntryId]:
+    """List those of the entries whose columns do not say what their canonical text says.
+
+    A reference may be missing where what it leads to is not in the store either.
+    """
+    cursor = await tx.execute(
+        """
+        select e.id from entry e
+        cross join lateral (select e.canonical::jsonb as d offset 0) as read
+        where e.id = any(%s) and not (
+          e.at = (d->>'at')::timestamptz
+          and e.kind = d->>'kind'
+          and e.schema_version = (d->>'version')::smallint
+          and e.address = d->>'address'
+          and e.application = d->>'application'
+          and e.rule is not distinct from d->>'rule'
+          and e.content = d->'content'
+          and e.digest = sha256(convert_to(e.canonical, 'UTF8'))
+          and (d->'content'->>'sequence' is null or e.journal_id is null
+            or e.sequence::text = d->'content'->>'sequence')
+          and (e.actor_id is not distinct from (d->>'actor')::bigint or e.actor_id is null
+            and not exists (select from principal where id = (d->>'actor')::bigint))
+          and (e.on_behalf_of is not distinct from (d->>'on_behalf_of')::bigint
+            or e.on_behalf_of is null
+            and not exists (select from principal where id = (d->>'on_behalf_of')::bigint))
+          and (e.database_id is not distinct from (d->>'database')::bigint
+            or e.database_id is null
+            and not exists (select from database where id = (d->>'database')::bigint))
+          and (e.request_id is not distinct from (d->>'request')::bigint or e.request_id is null
+            and not exists (select from request where id = (d->>'request')::bigint))
+          and (e.grant_id is not distinct from (d->>'grant')::bigint or e.grant_id is null
+            and not exists (select from access_grant where id = (d->>'grant')::bigint))
+          and (e.session_id is not distinct from (d->>'session')::bigint or e.session_id is null
+            and not exists (select from session where id = (d->>'session')::bigint))
+        )
+        order by e.id
+        """,
+        (list(entry_ids),),
+    )
+    return [EntryId(row[0]) for row in await cursor.fetchall()]

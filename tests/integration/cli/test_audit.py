@@ -60,9 +60,10 @@ def test_the_log_is_verified_by_folder_and_by_api(
     (copied / "older").write_text(older.out)
     by_api = auditor.run("audit", "verify", "--key", key, "--since", str(copied / "older"))
     assert by_api.exit_code == 0, by_api.err
-    by_word = auditor.run("audit", "verify")
+    by_word = auditor.run("audit", "verify", "--rows")
     assert by_word.exit_code == 0, by_word.err
     assert "own word" in by_word.out
+    assert "rows are those that were published" in by_word.out
     grown = auditor.run("audit", "consistency", str(copied / "older"), "--key", key)
     assert grown.exit_code == 0, grown.err
     assert "the first are the same" in grown.out

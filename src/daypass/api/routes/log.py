@@ -12,6 +12,7 @@ from daypass.api.facts import RouteFacts, Routes, holders
 from daypass.api.shapes import Out
 from daypass.domain.ids import EntryId
 from daypass.domain.principal import Capability, DaypassRole
+from daypass.operations.check_rows import check_rows
 from daypass.operations.read_log import (
     encoded_keys,
     entry_stage,
@@ -68,6 +69,38 @@ async def read_part_of_the_log(
     """Read a part by its C2SP `tlog-tiles` path: `checkpoint`, `tile/0/000`, `tile/entries/000`."""
     data = await read_log_part(call.ctx, call.actor, path)
     return Response(data, media_type="application/octet-stream")
+
+
+class RowProblemOut(Out):
+    """A row that is not as it was published."""
+
+    entry: int | None
+    index: int | None
+    what: str
+
+
+class RowsOut(Out):
+    """A part of the store's rows, checked against the log; `next` is where to go on."""
+
+    checked: int
+    next: int | None
+    problems: list[RowProblemOut]
+
+
+@routes.get("/log/rows", _FACTS)
+async def check_rows_of_the_log(
+    call: ThisCall, first: Annotated[int, Query(ge=0, lt=2**63)] = 0
+) -> RowsOut:
+    """Check the store's rows against the published log, from one leaf on."""
+    found = await check_rows(call.ctx, call.actor, first)
+    return RowsOut(
+        checked=found.checked,
+        next=found.next,
+        problems=[
+            RowProblemOut(entry=each.entry, index=each.index, what=each.what)
+            for each in found.problems
+        ],
+    )
 
 
 @routes.get("/entries/{entry_id}/stage", _FACTS)
