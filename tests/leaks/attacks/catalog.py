@@ -9,7 +9,7 @@ from tests.leaks.attack import Attack, By, attack
 ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "keys of hashes",
-        "select encode(ipad, 'hex'), encode(opad, 'hex') from daypass.pads",
+        "select encode(ipad, 'hex') from daypass.pads",
         expect="42501",
         control="here",
     ),
@@ -57,10 +57,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a hash asked of the masks' own expression",
         "select pg_get_viewdef('<sales>.customers'::regclass)",
-        "select encode(sha256((select opad from daypass.pads) || sha256((select ipad from"
-        " daypass.pads)"
-        " || '<guess>'::bytea)), 'hex') = any (array(select national_id::text from"
-        " <sales>.customers))",
+        "select encode(substr(sha512((select ipad from daypass.pads) || '<guess>'::bytea), 1, 32),"
+        " 'hex') = any (array(select national_id::text from <sales>.customers))",
         guess="sales.customers.national_id",
         expect="42501",
         control="none",

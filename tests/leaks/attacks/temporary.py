@@ -187,8 +187,8 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     attack(
         "a shadow of a catalog's table",
         "create temporary table pg_class as select * from pg_catalog.pg_class",
-        "create temporary table pads (one boolean, ipad bytea, opad bytea)",
-        "insert into pads values (true, '', '')",
+        "create temporary table pads (one boolean, ipad bytea)",
+        "insert into pads values (true, '')",
         "set search_path = pg_temp, pg_catalog",
         "select national_id from <sales>.customers limit 9",
     ),

@@ -39,14 +39,11 @@ _LIVE: Final = sql.SQL(
     "create or replace function {schema}.live(scope pg_catalog.oid) returns pg_catalog.bool"
     " language plpgsql volatile parallel safe as {body}"
 )
-# RFC 2104, with a key of one block that is made by the server and never leaves it.
+# A key that is made by the server and never leaves it: 488 random bits, half a block of SHA-512.
 _PADS: Final = sql.SQL(
-    "insert into {schema}.pads (ipad, opad)"
-    " with key as materialized (select uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
-    " || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) as k)"
-    " select string_agg(set_byte('\\x00'::bytea, 0, get_byte(k, i) # 54), ''::bytea order by i),"
-    " string_agg(set_byte('\\x00'::bytea, 0, get_byte(k, i) # 92), ''::bytea order by i)"
-    " from key, generate_series(0, 63) as i"
+    "insert into {schema}.pads (ipad) select uuid_send(gen_random_uuid())"
+    " || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())"
+    " || uuid_send(gen_random_uuid())"
 )
 
 
@@ -143,8 +140,7 @@ async def _make_database(connection: AdminConnection, installation: str, *, fres
         "make pads",
         sql.SQL(
             "create table if not exists {schema}.pads"
-            " (one bool primary key default true check (one), ipad bytea not null,"
-            " opad bytea not null);"
+            " (one bool primary key default true check (one), ipad bytea not null);"
             " revoke all on {schema}.pads from public; grant select on {schema}.pads to {owner};"
             " create table if not exists {schema}.turns ();"
             " revoke all on {schema}.turns from public"

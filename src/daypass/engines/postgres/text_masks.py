@@ -110,16 +110,16 @@ def _email(value: sql.Composable) -> sql.Composable:
 
 
 def hash_of_bytes(data: sql.Composable) -> sql.Composable:
-    """Return HMAC-SHA-256 (RFC 2104) of a bytea, keyed by the database's own pads.
+    """Return a keyed hash of a bytea, 32 bytes: half of SHA-512 over the database's pad and it.
 
-    The pads are sub-selected, hence fetched once a query, from a table that only the views' owner
+    A hash of which half is kept back lets nobody go on from one value's hash to another's (ADR 28).
+    The pad is sub-selected, hence fetched once a query, from a table that only the views' owner
     reads. Whoever may call a keyed function could hash guesses with it.
     """
-    pads = sql.Identifier(SCHEMA, "pads")
     return sql.SQL(
-        "pg_catalog.sha256((select p.opad from {pads} as p) operator(pg_catalog.||)"
-        " pg_catalog.sha256((select p.ipad from {pads} as p) operator(pg_catalog.||) {data}))"
-    ).format(pads=pads, data=data)
+        "pg_catalog.substr(pg_catalog.sha512((select p.ipad from {pads} as p)"
+        " operator(pg_catalog.||) {data}), 1, 32)"
+    ).format(pads=sql.Identifier(SCHEMA, "pads"), data=data)
 
 
 def bytes_of_text(text: sql.Composable) -> sql.Composable:
