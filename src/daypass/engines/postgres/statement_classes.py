@@ -173,7 +173,10 @@ class _Classifier:
         self.walk.made.add(string(made, "relname"))
         for key, value in node.items():
             if key not in {"relation", "sequence"}:
-                self.walk.visit_definition(value, StatementClass.SELECT)
+                # What it inherits from has one more child from then on.
+                changes = key == "inhRelations"
+                needed = StatementClass.DDL if changes else StatementClass.SELECT
+                self.walk.visit_definition(value, needed)
 
     def alter_relation(self, _kind: str, node: Node) -> None:
         """Read a change to one relation; who owns or may see it is an `admin` matter."""
