@@ -14,8 +14,12 @@ from daypass.audit.entry import Entry, EntryKind, Json, canonical, utc_text
 from daypass.audit.leaf import open_leaf, read_leaf, seal_keys
 from daypass.audit.tiles import read_bundle
 from daypass.domain.errors import Conflict, Unavailable
+from daypass.gateway.journal.clock import StoreClock
+from daypass.gateway.journal.folders import JournalFolders
+from daypass.gateway.journal.shipping import finish
 from daypass.operations.context import Context
 from daypass.operations.sequence_log import LOCK, Sequencer, open_subject_keys
+from daypass.operations.ship_journal import ship_journal
 from daypass.store import entries, journals, log
 from daypass.store.database import now
 from daypass.store.log_folder import LogFolder
@@ -162,6 +166,28 @@ async def test_records_of_a_journal_are_provably_whole(
         await one.run_round()
     assert verified(folder).journals == {str(journal): 17}
     assert utc_text(moment)
+
+
+async def test_a_gateways_journal_comes_through_whole_and_in_order(
+    ctx: Context, folder: LogFolder, sequencer: Make, tmp_path: Path
+) -> None:
+    journal = JournalFolders(tmp_path / "journals", b"k" * 32, StoreClock()).begin()
+    one = sequencer()
+    for part in range(3):
+        for number in range(40):
+            at = journal.append(
+                Entry(EntryKind.STATEMENT_DENIED, content={"text": f"select {part}.{number}"})
+            )
+            await append_some(ctx, number % 2)
+        await journal.synced(at)
+        await ship_journal(ctx, journal)
+        await one.run_round()
+    assert await finish(ctx, journal)
+    await one.run_round()
+    found = verified(folder)
+    assert found.journals == {str(journal.id): 120}
+    # With a note of its beginning and its end.
+    assert found.checkpoint.size == 120 + 60 + 2
 
 
 @pytest.mark.parametrize("cut", ["places", "parts", "checkpoint"])
