@@ -106,10 +106,10 @@ def _without_backslashes(script: str) -> str:
     ("major", "form"),
     [
         (15, ("--data-only",)),
-        (15, ("-Fc",)),
-        (16, ("--data-only", "--inserts")),
         (17, ("-Fc",)),
-        (18, ("--data-only", "--column-inserts")),
+        pytest.param(15, ("-Fc",), marks=pytest.mark.long),
+        pytest.param(16, ("--data-only", "--inserts"), marks=pytest.mark.long),
+        pytest.param(18, ("--data-only", "--column-inserts"), marks=pytest.mark.long),
     ],
 )
 async def test_a_masked_dump_loads(

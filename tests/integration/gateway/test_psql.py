@@ -82,7 +82,12 @@ def _without_ours(text: str) -> list[str]:
     return [line for line in kept if not re.search(r"dp_|daypass", line) and line.strip()]
 
 
-@pytest.mark.parametrize("major", [15, 16, 17, 18])
+_LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "major", [15, pytest.param(16, marks=_LONG), pytest.param(17, marks=_LONG), 18]
+)
 async def test_what_is_described_is_the_database_s_own(desk: Desk, major: int) -> None:
     through = await _run(desk, "read", major, stdin=_LOOKING)
     # As a session has it, behind the grant's views: names are shown accordingly.
