@@ -1,4 +1,4 @@
-"""Fuzz PostgreSQL's protocol: `uv run --with atheris python -m tests.fuzz.wire FOLDER`.
+"""Fuzz PostgreSQL's protocol: `python -m tests.fuzz.wire FOLDER`.
 
 The folder keeps what was found to reach new code; it begins with the transcripts. Options are
 libFuzzer's: `-max_total_time=600` ends it after ten minutes. It stops at the first input that
