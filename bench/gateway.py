@@ -125,6 +125,9 @@ async def _gateway(place: Place, folder: Path, *, tls: str) -> AsyncIterator[tup
         "GATEWAY__PORT": "0",
         "GATEWAY__TLS": tls,
         "GATEWAY__PER_PERSON": "10000",
+        # One person measures here: what bounds a person would be what is measured.
+        "GATEWAY__STATEMENTS_PER_S": "0",
+        "GATEWAY__CONNECTS_PER_MINUTE": "0",
         "GATEWAY__DRAIN_S": "1",
         "LOG_LEVEL": "error",
     }
