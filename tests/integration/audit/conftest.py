@@ -15,6 +15,7 @@ from daypass.store import entries
 from daypass.store.log_folder import LogFolder
 from tests.stores import context_of, running_store
 
+SECRET_KEY = bytes(range(32, 64))
 KEY = SignerKey("log.example/daypass", bytes(range(32)))
 
 
