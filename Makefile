@@ -29,6 +29,7 @@ tour: setup  ## Act the whole story out in the terminal
 
 test: setup  ## Run every test but the long ones
 	@scripts/test-packages.sh
+	@scripts/suites.sh
 	@scripts/corpora.sh
 	@mkdir -p reports
 	$(PYTEST) $(TESTS) -m "not long and not mutant" -n $(WORKERS) --dist loadgroup \
@@ -38,6 +39,7 @@ test-long: test-long-beside test-long-alone  ## Run the long suites, LONG_SECOND
 
 test-long-beside: setup
 	@scripts/test-packages.sh
+	@scripts/suites.sh
 	@scripts/corpora.sh
 	@mkdir -p reports
 	LONG_SECONDS=$(LONG_SECONDS) scripts/some-tests.sh $(PYTEST) $(TESTS) \
@@ -77,5 +79,5 @@ lock: setup  ## Lock the dependencies again; ARGS=--upgrade takes newer ones
 	scripts/lock.sh $(ARGS)
 
 clean:  ## Remove everything made here but the demo's state
-	rm -rf .venv reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .suites reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
