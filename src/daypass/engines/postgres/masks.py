@@ -41,6 +41,7 @@ _INTEGERS = {
     "integer": (-(2**31), 2**31 - 1),
     "bigint": (-(2**63), 2**63 - 1),
 }
+_NAMES = {"smallint": "int2", "integer": "int4", "bigint": "int8"}
 _FLOATS = ("real", "double precision")
 _NUMERIC = re.compile(r"numeric(?:\(.*\))?")
 _TIMESTAMP = re.compile(r"timestamp(?:\(\d\))? without time zone")
@@ -204,18 +205,43 @@ def _range(step: int, column: Column, value: sql.Composable) -> Masked | None:
         return Masked(shown, "double precision")
     if column.type_family == "decimal" and column.type == "money":
         return None
+    kind = column.type if column.type in _INTEGERS else "bigint"
+    if column.type_family == "integer" and kind != "bigint" and step < 2**31:
+        # In bigint nothing can overflow, and it takes a tenth of the time.
+        return Masked(_floor_of_small(value, step, kind), kind)
     floor = numeric_floor(sql.SQL("{}::pg_catalog.numeric").format(value), step)
     if column.type_family == "decimal":
         return Masked(floor, "numeric")
-    kind = column.type if column.type in _INTEGERS else "bigint"
     low, _ = _INTEGERS[kind]
-    name = {"smallint": "int2", "integer": "int4", "bigint": "int8"}[kind]
+    name = _NAMES[kind]
     # The lowest multiple may lie below what the type can hold; the type's own end stands for it.
     clamped = sql.SQL(
         "(case when {f} operator(pg_catalog.<) {low}::pg_catalog.numeric"
         " then {low}::pg_catalog.numeric else {f} end)::{t}"
     ).format(f=floor, low=sql.Literal(str(low)), t=sql.Identifier("pg_catalog", name))
     return Masked(clamped, kind)
+
+
+def _floor_of_small(value: sql.Composable, step: int, kind: str) -> sql.Composable:
+    """Return the greatest multiple of `step` not above an integer, or the least of its type."""
+    low, _ = _INTEGERS[kind]
+    number = sql.SQL("{}::pg_catalog.int8").format(value)
+    return sql.SQL(
+        "(case when {n} operator(pg_catalog.<) {first}::pg_catalog.int8"
+        " then {low}::pg_catalog.int8 else {n} operator(pg_catalog.-) {rest}"
+        " operator(pg_catalog.-) (case when {rest} operator(pg_catalog.<) 0::pg_catalog.int8"
+        " then {step}::pg_catalog.int8 else 0::pg_catalog.int8 end) end)::{t}"
+    ).format(
+        # The lowest multiple the type can hold; below it the type's own end stands for one.
+        first=sql.Literal(str(-(-low // step) * step)),
+        low=sql.Literal(str(low)),
+        n=number,
+        rest=sql.SQL("pg_catalog.mod({}, {}::pg_catalog.int8)").format(
+            number, sql.Literal(str(step))
+        ),
+        step=sql.Literal(str(step)),
+        t=sql.Identifier("pg_catalog", _NAMES[kind]),
+    )
 
 
 def _constant(constant: str, column: Column, value: sql.Composable) -> Masked | None:
@@ -244,7 +270,7 @@ def _constant_type(constant: str, column: Column) -> tuple[str, str] | None:
                     or not low <= int(text) <= high
                 ):
                     return None
-                return {"smallint": "int2", "integer": "int4", "bigint": "int8"}[kind], kind
+                return _NAMES[kind], kind
             case "decimal" if _NUMERIC.fullmatch(column.type):
                 if not re.fullmatch(r"[+-]?\d{1,100}(\.\d{1,100})?", text, re.ASCII):
                     return None

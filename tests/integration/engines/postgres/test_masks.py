@@ -288,6 +288,19 @@ async def test_ranges(
     assert [None if s is None else s.removesuffix(".00") for s in shown] == expected
 
 
+@pytest.mark.parametrize("step", [7, 2**31 - 1, 2**40])
+@pytest.mark.parametrize(("kind", "bits"), [("smallint", 15), ("integer", 31), ("bigint", 63)])
+async def test_ranges_of_integers_to_the_ends_of_their_type(
+    shop: Shop, kind: str, bits: int, step: int
+) -> None:
+    low, high = -(2**bits), 2**bits - 1
+    values = [low, low + 1, low + step, -step - 1, -step, -1, 0, 1, step - 1, step, high - 1, high]
+    given: list[object] = [each for each in values if low <= each <= high]
+    shown = await _shown(shop, RangeMask(step), kind, [*given, None])
+    expected = [max(int(str(each)) // step * step, low) for each in given]
+    assert shown == [*map(str, expected), None]
+
+
 async def test_regex_hides_what_does_not_match(shop: Shop) -> None:
     values: list[object] = ["room 12", "no number", "a\nb 7"]
     assert await _shown(shop, RegexMask("[0-9]+", "#"), "text", values) == [
