@@ -14,11 +14,23 @@ from daypass.domain.catalog import RelationName
 from daypass.engines.postgres.quoting import text_literal
 from daypass.engines.postgres.statement_decision import Place, SessionScope
 
+_SEQUENCES_BEGIN: Final = (
+    "SELECT seqrelid, format_type(seqtypid, NULL), seqstart, seqincrement, seqmax, seqmin,"
+    " seqcache, seqcycle, "
+)
+_SEQUENCES_END: Final = (
+    " FROM pg_catalog.pg_sequence, pg_get_sequence_data(seqrelid) ORDER BY seqrelid;"
+)
 _SENT_INSTEAD: Final = {
     # So that no view runs code while it reads: a grant's relations are views.
     "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = "
     "'restrict_nonsystem_relation_kind'": "SELECT set_config('restrict_nonsystem_relation_kind', "
     "'foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+    # From 18 on it asks for all sequences at once, and gives up where one is not shown.
+    f"{_SEQUENCES_BEGIN}last_value, is_called{_SEQUENCES_END}": (
+        f"{_SEQUENCES_BEGIN}coalesce(last_value, seqstart), coalesce(is_called, false)"
+        f"{_SEQUENCES_END}"
+    ),
 }
 
 _NAME: Final = r'([a-z_][a-z0-9_]*|"(?:[^"\0]|"")+")'

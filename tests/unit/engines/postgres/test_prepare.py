@@ -322,6 +322,13 @@ def test_what_pg_dump_begins_with_is_sent() -> None:
     # A sequence is nobody's relation; the system's view shows what one may know of it.
     sent = _forwarded("""SELECT last_value, is_called FROM sales."o'rders_id""seq\"""")
     assert sent.endswith("schemaname = 'sales' AND sequencename = 'o''rders_id\"seq'")
+    of_18 = (
+        "SELECT seqrelid, format_type(seqtypid, NULL), seqstart, seqincrement, seqmax, seqmin, "
+        "seqcache, seqcycle, last_value, is_called FROM pg_catalog.pg_sequence, "
+        "pg_get_sequence_data(seqrelid) ORDER BY seqrelid;"
+    )
+    assert "coalesce(last_value, seqstart)" in _forwarded(of_18)
+    assert _forwarded(of_18, _SELECT_ONLY) == _forwarded(of_18)
     for text in (
         "SELECT last_value, is_called FROM hr.x; DELETE FROM sales.orders",
         "SELECT last_value, is_called FROM hr.x y",
