@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from daypass.domain.ids import GrantId
 from tests.faults.framing import Message
 from tests.faults.judging import outcomes_of, settled
 from tests.faults.proxy import Connection, Place, Proxy
@@ -66,24 +67,32 @@ class Recorded:
 async def record(stage: Stage) -> Recorded:
     """Play every scene once."""
     grant_id = await stage.grant()
-    phases: list[Phase] = []
-    outcomes: dict[str, tuple[str, ...]] = {}
-    for number, scene in enumerate(SCENES.values()):
-        tag = f"undisturbed-{number}"
-        async with Proxy(
-            ("127.0.0.1", stage.port), inner_accepts=True, whose=lambda _: ("", None)
-        ) as proxy:
-            client = Speaker(
-                Login(proxy.port, "ada@example.com", stage.token, grant_id, tag, scene.tls)
-            )
-            async with asyncio.timeout(_PATIENCE_S):
-                await play(client, scene)
-            for link, connection in _connections(stage, proxy, tag):
-                phases += _phases(scene, link, connection.seen)
-        await settled(stage, grant_id, 10.0, 0)
-        outcomes[scene.name] = tuple((await outcomes_of(stage, grant_id))[tag])
-        assert len(outcomes[scene.name]) == sum(scene.epochs), outcomes[scene.name]
-    return Recorded(tuple(dict.fromkeys(phases)), outcomes)
+    found = await asyncio.gather(*(_played(stage, grant_id, each) for each in SCENES.values()))
+    assert not await settled(stage, grant_id, 10.0, 0)
+    ended = await outcomes_of(stage, grant_id)
+    outcomes = {each.name: tuple(ended.get(_tag(each), [])) for each in SCENES.values()}
+    for each in SCENES.values():
+        assert len(outcomes[each.name]) == sum(each.epochs), outcomes[each.name]
+    return Recorded(tuple(dict.fromkeys(phase for some in found for phase in some)), outcomes)
+
+
+def _tag(scene: Scene) -> str:
+    return f"undisturbed {scene.name}"
+
+
+async def _played(stage: Stage, grant_id: GrantId, scene: Scene) -> list[Phase]:
+    tag = _tag(scene)
+    async with Proxy(
+        ("127.0.0.1", stage.port), inner_accepts=True, whose=lambda _: ("", None)
+    ) as proxy:
+        login = Login(proxy.port, "ada@example.com", stage.token, grant_id, tag, scene.tls)
+        async with asyncio.timeout(_PATIENCE_S):
+            await play(Speaker(login), scene)
+        return [
+            phase
+            for link, connection in _connections(stage, proxy, tag)
+            for phase in _phases(scene, link, connection.seen)
+        ]
 
 
 def _connections(stage: Stage, proxy: Proxy, tag: str) -> Iterator[tuple[Link, Connection]]:

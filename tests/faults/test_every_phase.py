@@ -8,7 +8,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ import pytest
 
 from tests.faults.phases import Recorded, record
 from tests.faults.stage import Servers, Stage, running_servers, staged
-from tests.faults.units import Disaster, Unit, run, units
+from tests.faults.units import ENDS_ALL, Disaster, Unit, run, units
 
 _FAST: Final = (
     Disaster.CUT,
@@ -27,6 +28,7 @@ _FAST: Final = (
     Disaster.DEADLINE,
     Disaster.TARGET_KILLED,
 )
+_SLOW_S: Final = 10.0
 _FAST_EACH: Final = 12
 """What `make test` tries, and at how many phases from all over the protocol."""
 
@@ -38,65 +40,57 @@ def both() -> Iterator[Servers]:
         yield found
 
 
-class _Canary:
-    """Somebody else's session, which goes on whatever happens to others."""
+@asynccontextmanager
+async def _singing(stage: Stage) -> AsyncIterator[None]:
+    """Have somebody else ask something again and again, whatever happens to others."""
+    grant_id = await stage.grant()
+    where = (
+        f"host=127.0.0.1 port={stage.port} user=ada@example.com dbname=prod/shop"
+        f" password={stage.token} options='-c daypass.grant={grant_id}' sslmode=require"
+    )
+    connection = await psycopg.AsyncConnection.connect(where, autocommit=True)
+    task = asyncio.create_task(_sing(connection), name="canary")
+    try:
+        yield
+    finally:
+        task.cancel()
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        await connection.close()
+        if not isinstance(ended, asyncio.CancelledError):
+            raise AssertionError("somebody else's session broke") from ended
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self.slowest_s = 0.0
-        self.done = 0
 
-    @asynccontextmanager
-    async def singing(self) -> AsyncIterator[None]:
-        """Ask something again and again, and connect anew each time around."""
-        grant_id = await self._stage.grant()
-        where = (
-            f"host=127.0.0.1 port={self._stage.port} user=ada@example.com dbname=prod/shop"
-            f" password={self._stage.token} options='-c daypass.grant={grant_id}' sslmode=require"
-        )
-        connection = await psycopg.AsyncConnection.connect(where, autocommit=True)
-        task = asyncio.create_task(self._sing(connection), name="canary")
-        try:
-            yield
-        finally:
-            task.cancel()
-            with_error = (await asyncio.gather(task, return_exceptions=True))[0]
-            await connection.close()
-            if not isinstance(with_error, asyncio.CancelledError):
-                raise AssertionError("somebody else's session broke") from with_error
-
-    async def _sing(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-        while True:
-            began = time.monotonic()
+async def _sing(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    while True:
+        async with asyncio.timeout(_SLOW_S):
             await connection.execute("select count(*) from faults.marks")
-            self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-            self.done += 1
-            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
 
 
 async def _try(
     stage: Stage, recorded: Recorded, chosen: list[Unit], until: float, counts: Counter[str]
 ) -> list[str]:
     problems: list[str] = []
-    for unit in chosen:
-        if time.monotonic() > until:
-            break
-        began = time.monotonic()
-        if unit.disaster in (Disaster.BACKEND_KILLED, Disaster.TARGET_KILLED):
-            found = await run(stage, recorded, unit, 0)
-        else:
-            canary = _Canary(stage)
-            async with canary.singing():
-                found = await run(stage, recorded, unit, 1)
-        counts[unit.disaster.value] += len(unit.phases)
-        print(  # noqa: T201 - for whoever reads the run
-            f"{unit.disaster.value}: {len(unit.phases)} phases,"
-            f" {time.monotonic() - began:.1f} s, {len(found)} problems"
-        )
-        for each in found:
-            print("   ", each)  # noqa: T201
-        problems += found
+    for ends_all, together in groupby(chosen, lambda each: each.disaster in ENDS_ALL):
+        async with nullcontext() if ends_all else _singing(stage):
+            for unit in together:
+                if time.monotonic() > until:
+                    return problems
+                problems += await _tried(stage, recorded, unit, int(not ends_all), counts)
     return problems
+
+
+async def _tried(
+    stage: Stage, recorded: Recorded, unit: Unit, others: int, counts: Counter[str]
+) -> list[str]:
+    began = time.monotonic()
+    found = await run(stage, recorded, unit, others)
+    counts[unit.disaster.value] += len(unit.phases)
+    print(  # noqa: T201 - for whoever reads the run
+        f"{unit.disaster.value}: {len(unit.phases)} phases,"
+        f" {time.monotonic() - began:.1f} s, {len(found)} problems"
+    )
+    return found
 
 
 async def test_a_part_of_all(both: Servers, tmp_path: Path) -> None:

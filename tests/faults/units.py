@@ -64,6 +64,7 @@ class Disaster(StrEnum):
     CANCELLED = "cancelled by another process"
     REVOKED = "grant revoked"
     DEADLINE = "deadline came"
+    DRAINED = "gateway drained"
 
     @property
     def fault(self) -> Fault | None:
@@ -74,7 +75,8 @@ class Disaster(StrEnum):
 _SILENT: Final = (Disaster.BLACKHOLE, Disaster.DEAF, Disaster.MUTE)
 _HARMLESS: Final = (Disaster.DELAY, Disaster.SPLIT)
 _ENDS_STORE: Final = (Disaster.STORE_KILLED, Disaster.STORE_CUT, Disaster.STORE_SILENT)
-_ENDS_TARGET: Final = (Disaster.BACKEND_KILLED, Disaster.TARGET_KILLED)
+ENDS_ALL: Final = (Disaster.BACKEND_KILLED, Disaster.TARGET_KILLED, Disaster.DRAINED)
+"""Nobody else's session outlives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,12 @@ async def _struck(
                 await pass_cancel_on(stage.world.ctx, number_of(number))
             await asyncio.sleep(0.05)
             _release(cases)
+        case Disaster.DRAINED:
+            stopping = asyncio.create_task(stage.stop_gateway(), name="drain")
+            await asyncio.sleep(0.2)
+            _release(cases)
+            await stopping
+            await stage.start_gateway()
         case Disaster.REVOKED:
             dana = await stage.world.actor("dana")
             await revoke_grant(stage.world.ctx, dana, grant_id, "a test")

@@ -297,3 +297,26 @@ async def test_one_person_cannot_take_every_connection(here: World, tmp_path: Pa
         else:
             raise AssertionError("a place that was given back is not to be had")
         await second.close()
+
+
+async def test_a_token_that_expires_ends_no_session_and_opens_none(gate: Gate) -> None:
+    here = gate.world
+    grant_id = await here.grant("ada", "sales.*")
+    token = await gate.token("ada")
+    async with await gate.connect("ada", token) as connection:
+        running = asyncio.create_task(connection.execute("select pg_sleep(0.5)"))
+        await _running(here, "pg_sleep")
+        async with here.ctx.store.transaction() as tx:
+            # Nobody may change when one expires, and none is valid for less than a minute.
+            await tx.execute("set local session_replication_role = replica")
+            await tx.execute("update access_token set expires_at = clock_timestamp()")
+        # What runs ends as it would, and the session goes on until its grant's deadline.
+        await running
+        await asyncio.sleep(1.2)
+        await connection.execute("select 1")
+        with pytest.raises(psycopg.OperationalError, match="expired"):
+            await gate.connect("ada", token)
+        await _deadline_in(here, grant_id, 0.3)
+        with pytest.raises(psycopg.OperationalError, match="deadline came"):
+            await connection.execute("select pg_sleep(20)")
+    assert await _gone(here, 5) < 5
