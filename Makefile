@@ -55,12 +55,10 @@ test-long-alone: setup
 
 leaks: setup  ## Try everything that could show a masked value or a hidden row
 	@scripts/test-packages.sh
-	@scripts/corpora.sh
 	$(PYTEST) $(TESTS) -m leak -n $(WORKERS) --dist loadgroup $(ARGS)
 
 mutants: setup  ## Take each protection away in turn: a named test must fail
 	@scripts/test-packages.sh
-	@scripts/corpora.sh
 	@.venv/bin/python -m tests.mutants
 
 bench: setup  ## Measure speed, lag and cost, side by side
@@ -79,5 +77,5 @@ lock: setup  ## Lock the dependencies again; ARGS=--upgrade takes newer ones
 	scripts/lock.sh $(ARGS)
 
 clean:  ## Remove everything made here but the demo's state
-	rm -rf .venv .suites reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .corpora .suites reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
