@@ -93,6 +93,8 @@ async def _tried(
     return found
 
 
+@pytest.mark.kill
+@pytest.mark.timeout(400)
 async def test_a_part_of_all(both: Servers, tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
     async with staged(both, tmp_path) as stage:
