@@ -11,11 +11,12 @@ import psycopg
 import pytest
 
 from daypass.domain.statement_class import StatementClass
+from daypass.embedded import Cluster
 from tests import servers as pg
-from tests.client_desk import Desk, local_port, run_program
+from tests.client_desk import Desk, desk_on, local_port, run_program
 from tests.conftest import lacking
 from tests.gateways import Said
-from tests.world import CompanyServer
+from tests.world import CompanyServer, company_server, world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -290,3 +291,20 @@ async def test_dumps_are_cancelled_with_their_grant(desk: Desk) -> None:
     assert said.code == 1
     assert "pg_dump: error" in said.err
     assert "grant" in said.err
+
+
+@pytest.mark.long
+async def test_the_newest_server_s_sequences_come_along_too(
+    store_cluster: Cluster, tmp_path: Path
+) -> None:
+    binaries = pg.binaries_of(18)
+    if binaries is None:
+        lacking("PostgreSQL 18 is not installed")
+    with company_server(binaries) as newest:
+        async with world(store_cluster, newest) as here, desk_on(here, tmp_path) as desk:
+            command = ("--table=sales.customers", "--data-only", "--inserts")
+            for kind, stands in (("export", "400, true"), ("read", "1, false")):
+                said = await _dump(desk, kind, 18, *command)
+                assert said.code == 0, said.err
+                assert f"setval('sales.customers_id_seq', {stands})" in said.out
+                assert "***@***" in said.out

@@ -100,6 +100,8 @@ async def test_a_result_names_the_view_it_comes_from(said: Found) -> None:
     described = said["describes_results"]
     assert described["table"] == "orders"
     assert described["schema"].startswith("dp_v_")
+    # ResultSetMetaData.columnNullable: a view's columns are never known to be NOT NULL.
+    assert described["nullable"] == 1
 
 
 async def test_it_copies_by_class(said: Found) -> None:
