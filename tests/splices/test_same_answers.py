@@ -82,6 +82,7 @@ def _large() -> Iterator[str]:
     yield ends.format("'" + "x" * 1_100_000 + "'")
 
 
+@pytest.mark.timeout(400)
 async def test_some_of_theirs_and_all_of_ours(store_cluster: Cluster, tmp_path: Path) -> None:
     found = Compared()
     async with _opened(store_cluster, tmp_path, _FEW) as (ways, known):
