@@ -129,14 +129,16 @@ async def suite_gate(
 ) -> AsyncIterator[Way]:
     """Run a gateway that leads somebody with a full grant to a new database; yield the way."""
     databases.make(name)
-    async with world(store_cluster, company, connections=24) as here:
-        await _granted(here, name)
-        # Suites do not all know TLS, and some open hundreds of connections.
-        async with gateway_on(here, state_dir, tls="offered", per_person=500) as gate:
-            # Whoever ends sessions for good, and so hands on what they made.
-            async with jobs_running(here):
-                yield await _way(gate, name)
-    databases.drop(name)
+    try:
+        async with world(store_cluster, company, connections=24) as here:
+            await _granted(here, name)
+            # Suites do not all know TLS, and some open hundreds of connections.
+            async with gateway_on(here, state_dir, tls="offered", per_person=500) as gate:
+                # Whoever ends sessions for good, and so hands on what they made.
+                async with jobs_running(here):
+                    yield await _way(gate, name)
+    finally:
+        databases.drop(name)
 
 
 async def _granted(here: World, name: str) -> None:

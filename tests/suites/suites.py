@@ -39,8 +39,8 @@ class Suite:
     name: str
     folder: str
     parts: tuple[tuple[str, ...], ...]
-    smoke: tuple[str, ...]
     arguments: Callable[[tuple[str, ...]], tuple[str, ...]]
+    smoke: tuple[str, ...] = ()
     environment: Callable[[Way], Mapping[str, str]] = lambda _: {}
 
 
@@ -146,9 +146,8 @@ ASYNCPG = Suite(
         tests/test_execute.py tests/test_copy.py tests/test_cursor.py tests/test_transaction.py
         tests/test_prepare.py tests/test_types.py
         tests/test_codecs.py tests/test_exceptions.py tests/test_introspection.py
-        tests/test_pool.py
     """),
-    smoke=("tests/test_execute.py", "tests/test_copy.py"),
+    smoke=("tests/test_cursor.py", "tests/test_copy.py"),
     arguments=_pytest,
 )
 PSYCOPG2 = Suite(
@@ -162,7 +161,6 @@ PSYCOPG2 = Suite(
         tests/test_psycopg2_dbapi20.py tests/test_extras_dictcursor.py
         tests/test_connection.py
     """),
-    smoke=("tests/test_cursor.py",),
     arguments=_pytest,
     environment=_psycopg2,
 )
@@ -173,18 +171,23 @@ DJANGO = Suite(
         basic transactions
         schema
     """),
-    smoke=("basic",),
     arguments=_django,
+)
+_DIALECT = (
+    "InsertBehavior or CTETest or FetchLimitOffset or ReturningTest or RowCount or Sequence"
+    " or Unicode or DateTime or Integer or Numeric"
 )
 SQLALCHEMY = Suite(
     name="sqlalchemy",
     folder=".",
-    parts=_words("""
-        test/dialect/postgresql/test_on_conflict.py test/dialect/postgresql/test_query.py
-        test/dialect/postgresql/test_dialect.py
-        test/dialect/postgresql/test_reflection.py
-    """),
-    smoke=("test/dialect/postgresql/test_on_conflict.py",),
+    parts=(
+        ("test/dialect/test_suite.py", "-k", _DIALECT),
+        *_words("""
+            test/dialect/postgresql/test_on_conflict.py test/dialect/postgresql/test_query.py
+            test/dialect/postgresql/test_dialect.py
+            test/dialect/postgresql/test_reflection.py
+        """),
+    ),
     arguments=_sqlalchemy,
 )
 SUITES = {each.name: each for each in (SQLALCHEMY, DJANGO, ASYNCPG, PSYCOPG2)}
