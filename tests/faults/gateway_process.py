@@ -18,8 +18,8 @@ import uvloop
 from daypass.app import configure_logging
 from daypass.domain.secret import Secret
 from daypass.engines.postgres import PostgresEngine
+from daypass.gateway import closing, reception
 from daypass.gateway import gateway as gateway_module
-from daypass.gateway import reception
 from daypass.gateway.gateway import GatewayOptions
 from daypass.gateway.listeners import listening_socket
 from daypass.gateway.running import GatewayPlace, RunningGateway, running_gateway
@@ -39,12 +39,15 @@ class Where:
     handshake_s: float = 12.0
     dial_s: float = 60.0
     drain_s: float = 1.0
+    stray_s: float = 20.0
 
 
 async def run(where: Where) -> None:
     """Run until told to stop, by TERM."""
     reception.HANDSHAKE_S = where.handshake_s  # type: ignore[attr-defined]
     reception.DIAL_S = where.dial_s  # type: ignore[attr-defined]
+    closing.STRAY_S = where.stray_s  # type: ignore[misc]
+    closing._STRAYS_EVERY_S = 1.0  # type: ignore[misc]
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)

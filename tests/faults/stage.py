@@ -66,7 +66,12 @@ def running_servers() -> Iterator[Servers]:
     store, target = pg.binaries_of(pg.STORE_MAJOR), pg.binaries_of(_MAJOR)
     if store is None or target is None:
         lacking(f"PostgreSQL {pg.STORE_MAJOR} and {_MAJOR} are not installed")
-    with pg.running_server(store, max_connections=200) as cluster, company_server(target) as found:
+    # What is committed is there after a kill.
+    sure = {"synchronous_commit": "on"}
+    with (
+        pg.running_server(store, max_connections=200, settings=sure) as cluster,
+        company_server(target) as found,
+    ):
         found.sql(_MARKS)
         yield Servers(cluster, found)
 

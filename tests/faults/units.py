@@ -38,7 +38,7 @@ SIZE: Final = 60
 _REACHED_S: Final = 40.0
 _GONE_S: Final = 5.0
 _DEADLINE_S: Final = 1.5
-_WORKER_S: Final = 15.0
+_WORKER_S: Final = 35.0
 _HANDSHAKE_S: Final = 14.0
 _numbers = itertools.count(1)
 
@@ -310,7 +310,8 @@ async def _struck(
             return [f"{case.phase}: it waits" for case in cases if case.task in waiting]
         for task in waiting:
             task.cancel()
-    # Whoever works jobs off looks for them again after some seconds, once the store is back.
+    # Whoever works jobs off looks for them again after some seconds, once the store is back; what
+    # nobody knows of is looked for after a while.
     rows_s = _WORKER_S if disaster in _ENDS_STORE else 0.0
     return _each(await settled(stage, grant_id, within_s, others, rows_s=rows_s))
 
