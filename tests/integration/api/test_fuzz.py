@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,8 +15,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 
 from daypass.api.app import create_app
+from daypass.audit.note import SignerKey
 from daypass.embedded import Cluster, free_port
 from daypass.operations.apply_policy import apply_policy
+from daypass.operations.log_parts import PublishedLog
+from daypass.operations.sequence_log import Sequencer
+from daypass.store.log_folder import LogFolder
 from tests.people import first_admin, token_of
 from tests.stores import context_of, running_store
 
@@ -34,10 +38,17 @@ class Live:
 
 
 @contextlib.asynccontextmanager
-async def _serving(cluster: Cluster, port: int) -> AsyncIterator[tuple[uvicorn.Server, str]]:
+async def _serving(
+    cluster: Cluster, port: int, log: LogFolder
+) -> AsyncIterator[tuple[uvicorn.Server, str]]:
     async with running_store(cluster) as store:
-        ctx = context_of(store, public_url=f"http://127.0.0.1:{port}")
+        key = SignerKey("log.example/daypass", bytes(range(32)))
+        ctx = replace(
+            context_of(store, public_url=f"http://127.0.0.1:{port}"),
+            log=PublishedLog(log, (key.verifier,)),
+        )
         admin = await first_admin(ctx)
+        assert await Sequencer(ctx, log, [key]).run_round()
         # Without any policy every decision is a 503.
         await apply_policy(ctx, admin, {"policy.yaml": "defaults: {unclassified: full}"})
         issued = await token_of(ctx, admin)
@@ -48,14 +59,15 @@ async def _serving(cluster: Cluster, port: int) -> AsyncIterator[tuple[uvicorn.S
 
 
 @pytest.fixture(scope="module")
-def live(store_cluster: Cluster) -> Iterator[Live]:
+def live(store_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Run the API on a free port, in a thread with an event loop of its own."""
     port = free_port()
+    log = LogFolder(tmp_path_factory.mktemp("log") / "log")
     ready = threading.Event()
     found: list[tuple[uvicorn.Server, str]] = []
 
     async def serve() -> None:
-        async with _serving(store_cluster, port) as (server, token):
+        async with _serving(store_cluster, port, log) as (server, token):
             found.append((server, token))
             task = asyncio.create_task(server.serve(), name="fuzzed api")
             while not server.started and not task.done():  # noqa: ASYNC110  # no other way to tell

@@ -41,7 +41,7 @@ def test_exact_statements_say_the_rest_themselves() -> None:
         {"parameters": ["7"]},
     ):
         with pytest.raises(Failure) as refused:
-            ask_body("prod/shop", **wrong)  # type: ignore[arg-type]
+            ask_body("prod/shop", **wrong)
         assert refused.value.exit_code == ExitCode.USAGE
 
 
