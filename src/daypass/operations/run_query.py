@@ -361,11 +361,16 @@ def _keep(candidate: Candidate | None, statements: Sequence[StatementFacts]) -> 
     keep = candidate.grant.session_limits.parameters
     if keep is not Parameters.FULL:
         return keep
+    scope = candidate.found.scope
     masked = {
         each.name
-        for each in candidate.found.scope.relations
+        for each in scope.relations
         if any(column.mask is not None for column in each.columns)
     }
+    if scope.native_role is None:
+        # What a grant does not have may be masked too: the text is denied, and on record.
+        given = {each.name for each in scope.relations}
+        masked |= {each.name for each in candidate.found.facts.catalog.relations} - given
     bare_names = {each.name for each in masked}
     named = {name for each in statements for name in each.read | each.written}
     near = any(name in masked or (not name.schema and name.name in bare_names) for name in named)

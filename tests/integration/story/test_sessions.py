@@ -192,6 +192,22 @@ async def test_a_value_that_nothing_masked_is_near_is_kept_as_it_is(here: World)
     assert started.content["parameters"] == ["a value"]
 
 
+async def test_a_value_held_against_what_the_grant_lacks_is_not_kept_in_clear(here: World) -> None:
+    await here.grant("ada", "sales.orders")
+    with pytest.raises(Denied):
+        await query(
+            here,
+            "ada",
+            "select id from sales.customers where email = $1",
+            parameters=["someone@example.com"],
+        )
+    [(kept,)] = await here.rows(
+        "select content->'parameters' from entry where kind = 'statement.denied'"
+    )
+    assert isinstance(kept, list)
+    assert [str(each)[:12] for each in kept] == ["hmac-sha256:"]
+
+
 async def test_what_fails_is_on_record_with_its_sqlstate(here: World) -> None:
     await here.grant("ada", "sales.orders")
     outcome = await query(here, "ada", "select 1 / (id - id) from orders")
