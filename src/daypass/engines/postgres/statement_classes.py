@@ -40,6 +40,7 @@ from daypass.engines.postgres.statement_kinds import (
     RELATION_OBJECTS,
     SYSTEM_SCHEMAS,
     TWO_PHASE,
+    classes_named,
     names_own_role,
     runs_its_statement,
 )
@@ -60,7 +61,8 @@ class Analysis:
     relations. `plan_only` is an EXPLAIN that runs nothing, `analyzes` one that does. `executes` and
     `prepares` name prepared statements, `made` temporary tables it makes, `variables` what it sets.
     `qualified` says that it has names a splice may change; `copies` is what a COPY without a query
-    is from or to. `path` says why the search path stays, where it would be moved.
+    is from or to. `path` says why the search path stays, where it would be moved. `schemas` are
+    changed or dropped with all that is in them.
     """
 
     facts: StatementFacts
@@ -75,12 +77,13 @@ class Analysis:
     qualified: bool
     copies: RelationName | None
     path: str
+    schemas: frozenset[str]
 
 
 class _Classifier:
     """Classifies one statement; `walk` gathers, the rest are facts about the statement itself."""
 
-    __slots__ = ("analyzes", "copies", "executes", "plan_only", "prepares", "walk")
+    __slots__ = ("analyzes", "copies", "executes", "plan_only", "prepares", "schemas", "walk")
 
     def __init__(self) -> None:
         self.walk = StatementWalk()
@@ -89,6 +92,7 @@ class _Classifier:
         self.executes = ""
         self.prepares = ""
         self.copies: RelationName | None = None
+        self.schemas: set[str] = set()
 
     def classify(self, kind: str, node: Node) -> None:
         """Read a statement of any kind; unknown kinds are `admin`."""
@@ -109,18 +113,26 @@ class _Classifier:
         self.walk.visit({kind: node})
         self.walk.splicing = False
 
-    def define(self, _kind: str, node: Node, statement_class: StatementClass) -> None:
+    def define(self, kind: str, node: Node, statement_class: StatementClass) -> None:
         """Read a definition; nothing in it is spliced."""
         self.walk.bare.add(statement_class)
         self.walk.visit_definition(node, statement_class)
+        if kind in _GIVES_FUNCTIONS_NAMES:
+            # An operator calls its function wherever it stands, under a name that tells nothing.
+            self.walk.bare.update(classes_named(node))
         if names_own_role(node):
             self.walk.object_to(OWN_ROLE_GUARD)
 
     def function(self, kind: str, node: Node) -> None:
-        """Read CREATE FUNCTION; code outside the database's control is an `admin` matter."""
+        """Read CREATE FUNCTION; code outside the database's control is an `admin` matter.
+
+        What a body that is a string does cannot be seen, no more than that of DO.
+        """
         self.define(kind, node, StatementClass.DDL)
         for option in items(node, "options"):
             element = child(option, "DefElem") or {}
+            if element.get("defname") == "as":
+                self.walk.bare.add(StatementClass.CALL)
             language = string(child(child(element, "arg") or {}, "String") or {}, "sval")
             if element.get("defname") == "language" and (
                 language in {"c", "internal"} or language.endswith("u")
@@ -199,6 +211,8 @@ class _Classifier:
                     self.walk.uses.add((name, StatementClass.DDL))
         else:
             self.walk.bare.add(StatementClass.DDL)
+            if removed == "OBJECT_SCHEMA":
+                self.schemas.update(strings(items(node, "objects")))
             if removed in {"OBJECT_TRIGGER", "OBJECT_RULE"}:
                 for each in items(node, "objects"):
                     self._on_relation(strings(items(child(each, "List") or {}, "items"))[:-1])
@@ -224,6 +238,8 @@ class _Classifier:
         renamed = string(node, "renameType") or string(node, "objectType")
         admin = kind == "AlterOwnerStmt" or renamed in ADMIN_OBJECTS
         self.define(kind, node, StatementClass.ADMIN if admin else StatementClass.DDL)
+        if renamed == "OBJECT_SCHEMA":
+            self.schemas.add(string(node, "subname"))
         if renamed == "OBJECT_ROLE" and string(node, "subname").startswith(OWN_ROLES):
             self.walk.object_to(OWN_ROLE_GUARD)
 
@@ -353,6 +369,7 @@ def _analyze(statement: RawStatement, source: bytes) -> Analysis:
         qualified=bool(walk.points),
         copies=classifier.copies,
         path=walk.path,
+        schemas=frozenset(classifier.schemas),
     )
 
 
@@ -360,6 +377,10 @@ def _of_the_system(name: RelationName) -> bool:
     # pg_catalog comes first on every path, written out or not.
     return name.schema in SYSTEM_SCHEMAS or (not name.schema and name.name.startswith("pg_"))
 
+
+_GIVES_FUNCTIONS_NAMES: Final = frozenset(
+    {"CreateCastStmt", "CreateConversionStmt", "CreateOpClassStmt", "CreateRangeStmt", "DefineStmt"}
+)
 
 _KINDS: Final[dict[str, Callable[[_Classifier, str, Node], None]]] = {
     "AlterObjectSchemaStmt": _Classifier.rename,

@@ -26,8 +26,9 @@ from daypass.engines.postgres.text_cache import TextCache
 _LOOKING: Final = frozenset({StatementClass.SELECT, StatementClass.EXPLAIN})
 _DEFINING: Final = frozenset({StatementClass.DDL, StatementClass.ADMIN})
 ANSWERS_BYTES: Final = 4 * 1_048_576
-_SUGGESTIONS: Final = 2_000
-"""Names compared with a mistyped one, at most."""
+_COMPARED: Final = 100
+"""Names compared with a mistyped one, at most: sessions of others wait meanwhile."""
+_LONGER: Final = 2
 
 
 class Place(Enum):
@@ -134,6 +135,7 @@ def deny_statement(
         return _deny_classes(facts.classes - scope.classes, scope)
     return (
         _deny_explain_execute(analysis, scope, prepared)
+        or _deny_schemas(analysis, scope)
         or _deny_relations(analysis, scope, temporary)
         or _deny_views_cannot(analysis, scope, temporary)
     )
@@ -188,7 +190,7 @@ def _deny_relations(
                 looks_only = False
                 # A definition makes its relation; a bare name may be a temporary table's.
                 if name.schema and needed not in _DEFINING:
-                    return _unknown(full, scope)
+                    return Denial("unknown_relation", f"no relation {full} is known", (full,))
                 asked.add(needed)
     if missing:
         return _outside(missing)
@@ -197,6 +199,23 @@ def _deny_relations(
     if looks_only and all(reads_nothing_of_the_customers(f) for f in analysis.facts.functions):
         return None
     return _deny_classes(frozenset(asked) - scope.classes, scope)
+
+
+def _deny_schemas(analysis: Analysis, scope: SessionScope) -> Denial | None:
+    """Deny what happens to a schema of which the grant does not have all relations."""
+    if not analysis.schemas:
+        return None
+    needed = StatementClass.DDL
+    for name in sorted(n for n in scope.known_relations if n.schema in analysis.schemas):
+        if needed not in scope.relation_classes.get(name, ()):
+            return Denial(
+                "not_in_scope",
+                f"all of the schema {name.schema} would change, and the grant does not have "
+                f"{needed.value} on {name}; request {needed.value} on {name.schema}.*",
+                (name,),
+                frozenset({needed}),
+            )
+    return None
 
 
 def _outside(missing: dict[RelationName, set[StatementClass]]) -> Denial:
@@ -224,13 +243,16 @@ def _not_on(lacking: dict[RelationName, set[StatementClass]], scope: SessionScop
     )
 
 
-def _unknown(name: RelationName, scope: SessionScope) -> Denial:
-    candidates = [str(n) for n in scope.known_relations if n.schema == name.schema]
-    candidates = candidates or [str(n) for n in scope.known_relations if n.name == name.name]
-    candidates = candidates or [str(n) for n in scope.known_relations]
-    close = difflib.get_close_matches(str(name), sorted(candidates)[:_SUGGESTIONS], n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return Denial("unknown_relation", f"no relation {name} is known{hint}", (name,))
+def did_you_mean(name: RelationName, scope: SessionScope) -> str:
+    """Return which relation may have been meant, to be put behind a denial, or nothing."""
+    known = scope.known_relations
+    candidates = [n for n in known if n.schema == name.schema]
+    if not candidates:
+        candidates = [n for n in known if n.name == name.name] or list(known)
+    lengths = range(len(name.name) - _LONGER, len(name.name) + _LONGER + 1)
+    near = [str(n) for n in candidates if n.name[:1] == name.name[:1] and len(n.name) in lengths]
+    close = difflib.get_close_matches(str(name), sorted(near)[:_COMPARED], n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _deny_explain_execute(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from daypass.domain.statement_class import StatementClass
-from daypass.engines.postgres.parsing import Node, child, integer, string, unwrap
+from daypass.engines.postgres.function_classes import function_class
+from daypass.engines.postgres.parsing import Node, child, integer, items, string, strings, unwrap
 from daypass.engines.postgres.session_guards import OWN_ROLES
 
 SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema"})
@@ -115,3 +116,21 @@ def names_own_role(node: Node) -> bool:
                     return True
             stack.extend(v for v in current.values() if isinstance(v, (dict, list)))
     return False
+
+
+def classes_named(node: Node) -> frozenset[StatementClass]:
+    """Return what the functions ask for that a definition names, be it as a type or an object."""
+    found = set()
+    stack: list[object] = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, list):
+            stack.extend(current)
+        elif isinstance(current, dict):
+            for key in ("names", "objname", "func_name"):
+                parts = strings(items(current, key))
+                named = function_class(parts) if parts else None
+                if named is not None:
+                    found.add(named)
+            stack.extend(v for v in current.values() if isinstance(v, (dict, list)))
+    return frozenset(found)

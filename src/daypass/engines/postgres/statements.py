@@ -22,6 +22,7 @@ from daypass.engines.postgres.statement_decision import (
     Place,
     SessionScope,
     deny_statement,
+    did_you_mean,
     relations_read,
 )
 from daypass.engines.postgres.text_cache import TextCache
@@ -90,7 +91,7 @@ def _prepare(text: str, scope: SessionScope) -> PreparedText:
         facts, analyses = _read(text)
         denials = _denials(analyses, scope)
         if denials:
-            return _denied(facts, denials, len(analyses))
+            return _denied(facts, denials, len(analyses), scope)
         copied = frozenset(name for each in analyses for name in _copied_out(each, scope))
         if scope.native or not (copied or any(each.qualified for each in analyses)):
             spliced = Spliced(text)
@@ -127,15 +128,19 @@ def _denials(analyses: tuple[Analysis, ...], scope: SessionScope) -> list[tuple[
 
 
 def _denied(
-    facts: tuple[StatementFacts, ...], denials: list[tuple[int, Denial]], count: int
+    facts: tuple[StatementFacts, ...],
+    denials: list[tuple[int, Denial]],
+    count: int,
+    scope: SessionScope,
 ) -> PreparedText:
     place, first = denials[0]
+    meant = did_you_mean(first.missing[0], scope) if first.code == "unknown_relation" else ""
     where = f"statement {place} of {count}: " if count > 1 else ""
     return PreparedText(
         Verdict.DENY,
         facts,
         code=first.code,
-        reason=where + first.reason,
+        reason=where + first.reason + meant,
         missing=tuple(sorted({name for _, denial in denials for name in denial.missing})),
         missing_classes=frozenset[StatementClass]().union(
             *(denial.missing_classes for _, denial in denials)
