@@ -38,7 +38,9 @@ _FIRST_AND_LAST = (
     "integration/leaks/test_attacks.py",
     "integration/leaks/test_truth.py",
 )
-"""What is tried on the versions in between by the long suites."""
+"""What is tried on the versions in between by other long suites."""
+_LONG_BUT_FOR_LAST = ("integration/engines/postgres/test_masks.py", "integration/leaks/", "kills/")
+"""What is tried on the versions before the last by the long suites."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if id(item) not in left_out]
         config.hook.pytest_deselected(items=again)
     for item in items:
+        if _tried_longer(item, majors):
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("xdist_group") is None:
             parameters = getattr(getattr(item, "callspec", None), "params", {})
             group = f"{item.path.relative_to(_HERE)}-{parameters.get('pg_major', 'any')}"
@@ -79,11 +83,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _again(item: pytest.Item, majors: list[int]) -> bool:
     """Say whether a test would only be the same again on this major version."""
-    major = getattr(getattr(item, "callspec", None), "params", {}).get("pg_major", majors[-1])
-    path = item.path.relative_to(_HERE).as_posix()
-    if path.startswith(_ONE_MAJOR):
-        return bool(major != majors[-1])
-    return path.startswith(_FIRST_AND_LAST) and major not in (majors[0], majors[-1])
+    major = _major(item, majors)
+    if _path(item).startswith(_ONE_MAJOR):
+        return major != majors[-1]
+    return _path(item).startswith(_FIRST_AND_LAST) and major not in (majors[0], majors[-1])
+
+
+def _tried_longer(item: pytest.Item, majors: list[int]) -> bool:
+    """Say whether a test is left to the long suites on this major version."""
+    return _path(item).startswith(_LONG_BUT_FOR_LAST) and _major(item, majors) != majors[-1]
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(_HERE).as_posix()
+
+
+def _major(item: pytest.Item, majors: list[int]) -> int:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return int(parameters.get("pg_major", majors[-1]))
 
 
 @pytest.hookimpl(trylast=True)

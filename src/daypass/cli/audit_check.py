@@ -17,7 +17,8 @@ from daypass.cli.connection import connect
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure, usage
 from daypass.cli.files import read_text
-from daypass.cli.output import say, say_next, show_facts
+from daypass.cli.options import AsJson
+from daypass.cli.output import say, say_next, show_facts, show_json
 
 if TYPE_CHECKING:
     from daypass.audit.note import VerifierKey
@@ -47,26 +48,39 @@ def verify(
     rows: Annotated[
         bool, typer.Option("--rows", help="Check the store's rows against the log too.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read all of the log and verify it; name the first entry or part that is wrong."""
     from daypass.checking import check_log
 
-    fetch, keys = _source(folder, key)
+    fetch, keys = _source(folder, key, quiet=as_json)
     with _failures():
         started = time.monotonic()
         found = check_log(fetch, keys, since=read_text(since) if since else None)
+    if as_json:
+        checked = _check_rows() if rows else None
+        show_json(
+            {
+                "origin": keys[0].name,
+                "size": found.checkpoint.size,
+                "root": found.checkpoint.root.hex(),
+                "journals": len(found.journals),
+                "rows": checked,
+            }
+        )
+        return
     say(
         f"The log of {keys[0].name} is whole: {found.checkpoint.size} entries,"
         f" {len(found.journals)} journals without gaps ({time.monotonic() - started:.1f} s)."
     )
     show_facts([("size", found.checkpoint.size), ("root", found.checkpoint.root.hex())])
     if rows:
-        _check_rows()
+        say(f"The store's {_check_rows()} rows are those that were published.")
     if since is None:
         say_next("keep this checkpoint elsewhere, and verify --since it: daypass audit checkpoint")
 
 
-def _check_rows() -> None:
+def _check_rows() -> int:
     client, first, checked = connect(), 0, 0
     while True:
         found = client.get("/log/rows", first=first)
@@ -80,7 +94,7 @@ def _check_rows() -> None:
         if found["next"] is None:
             break
         first = found["next"]
-    say(f"The store's {checked} rows are those that were published.")
+    return int(checked)
 
 
 def _problem(each: Json) -> str:
@@ -117,6 +131,7 @@ def verify_proof(
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Of the log, for texts too long for a proof.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a proof, offline, and show the entry."""
     from daypass.checking import check_proof, folder_of
@@ -124,6 +139,17 @@ def verify_proof(
     keys = _keys(key)
     with _failures():
         found = check_proof(read_text(file).encode(), keys, folder_of(folder) if folder else None)
+    if as_json:
+        show_json(
+            {
+                "origin": found.checkpoint.origin,
+                "size": found.checkpoint.size,
+                "index": found.index,
+                "closed": found.closed,
+                "entry": found.entry,
+            }
+        )
+        return
     say(
         f"This entry is leaf {found.index} of the log of {found.checkpoint.origin},"
         f" which had {found.checkpoint.size} entries."
@@ -142,15 +168,20 @@ def consistency(
     older: Annotated[Path, typer.Argument(metavar="OLDER", help="File with a checkpoint.")],
     folder: Folder = None,
     key: Keys = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check that the log only grew since an older checkpoint, and print the proof."""
     from daypass.audit.verify import read_checkpoint
     from daypass.checking import check_growth
 
-    fetch, keys = _source(folder, key)
+    fetch, keys = _source(folder, key, quiet=as_json)
     with _failures():
         now = read_checkpoint(fetch, keys, keys[0].name)
         old, proof = check_growth(fetch, keys, read_text(older), now)
+    if as_json:
+        steps = [each.hex() for each in proof]
+        show_json({"older": old.size, "newer": now.size, "proof": steps})
+        return
     say(f"The log grew from {old.size} to {now.size} entries, and the first are the same.")
     for each in proof:
         say(each.hex())
@@ -201,7 +232,9 @@ def witness(
             time.sleep(every_s)
 
 
-def _source(folder: Path | None, given: list[str] | None) -> tuple[Fetch, list[VerifierKey]]:
+def _source(
+    folder: Path | None, given: list[str] | None, *, quiet: bool = False
+) -> tuple[Fetch, list[VerifierKey]]:
     fetch, client = _parts(folder)
     if given:
         return fetch, _keys(given)
@@ -211,7 +244,8 @@ def _source(folder: Path | None, given: list[str] | None) -> tuple[Fetch, list[V
             next_step="--key KEY: whoever runs it says which, “keys” of GET /api/v1/log",
         )
     keys = client.get("/log")["keys"]
-    say("No --key is given: this server's own word is taken for who signs.")
+    if not quiet:
+        say("No --key is given: this server's own word is taken for who signs.")
     return fetch, _keys(keys)
 
 

@@ -24,6 +24,8 @@ _LOADS_NOT = (
 
 
 # What runs until it is stopped, rather than answer.
+OWN_FORM = ("audit checkpoint", "audit prove", "audit new-key", "audit witness")
+"""Print documents of a standard's form, for programs as they are."""
 FOREGROUND = ("serve", "gateway", "demo", "tour", "proxy")
 
 
@@ -48,6 +50,8 @@ def test_every_command_of_a_server_prints_json(name: str) -> None:
     command = group().get_command(None, name)
     subcommands = getattr(command, "commands", {})
     for each in subcommands.values() or [command]:
+        if f"{name} {each.name}" in OWN_FORM:
+            continue
         assert "--json" in [option for param in each.params for option in param.opts], each.name
 
 
