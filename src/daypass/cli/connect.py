@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
+from daypass.cli import ask
 from daypass.cli.connection import connect as connected
 from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
@@ -25,6 +28,7 @@ from daypass.cli.gateway_address import (
 )
 from daypass.cli.options import AsJson, DatabaseName
 from daypass.cli.output import note, say, say_code, say_next, show_json
+from daypass.cli.wishes import merge_wishes
 
 _PASSWORD = (
     "the password is an access token that may connect: daypass tokens issue NAME --may connect"  # noqa: S105  # says where one is had
@@ -43,12 +47,16 @@ def connect(
     reason: Annotated[
         str, typer.Option("--reason", "-r", help="Without a grant: ask for one, and say why.")
     ] = "",
-    duration: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="How long to ask for.")
-    ] = "",
+    ticket: ask.Ticket = "",
+    profile: ask.Profile = "",
+    classes: ask.Classes = None,
+    relations: ask.Relations = None,
+    unmask: ask.Unmask = None,
+    duration: ask.Duration = "",
     wait: Annotated[
-        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for approval.")
-    ] = "10m",
+        str,
+        typer.Option("--wait", metavar="DURATION", help="How long to wait for approval; else 10m."),
+    ] = "",
     show: Annotated[
         bool, typer.Option("--print", help="Open nothing: print URL, psql, JDBC and environment.")
     ] = False,
@@ -60,14 +68,23 @@ def connect(
     """Open psql on a database through the gateway, with everything set.
 
     It gets an access token made for this, which is in no argument and no environment, and is
-    revoked when psql ends. --json opens nothing either: it prints where to connect, for programs.
+    revoked when psql ends. What PGOPTIONS says is kept, except where an option here says it anew.
+    --json opens nothing either: it prints where to connect, for programs.
     """
+    given = {
+        "grant": str(grant or ""),
+        "reason": reason,
+        "ticket": ticket,
+        "profile": profile,
+        "classes": ",".join(each.value for each in classes or ()),
+        "relations": ",".join(relations or ()),
+        "unmask": ",".join(unmask or ()),
+        "for": duration,
+        "wait": wait,
+    }
+    wishes = merge_wishes(given, os.environ.get("PGOPTIONS", ""))
     client = connected()
-    asked = [("grant", str(grant))] if grant is not None else []
-    if reason:
-        asked += [("reason", reason), ("wait", wait)]
-        asked += [("for", duration)] if duration else []
-    way = way_to(client, database, tuple(asked))
+    way = way_to(client, database, wishes.asked, wishes.settings)
     if as_json:
         show_json({**asdict(way), "sslmode": way.sslmode, "options": way.options})
     elif service:
@@ -124,7 +141,7 @@ def _print_forms(way: Way) -> None:
     lines = [
         f"export PGHOST={way.host} PGPORT={way.port}",
         f"export PGUSER={way.user} PGDATABASE={way.database}",
-        *(f"export {names[key]}='{value}'" for key, value in settings.items()),
+        *(f"export {names[key]}={shlex.quote(value)}" for key, value in settings.items()),
     ]
     say_code("\n".join(lines))
     note(_PASSWORD)
@@ -144,7 +161,7 @@ def _settings(way: Way, certificate: Path | None) -> dict[str, str]:
     settings = {"sslmode": way.sslmode}
     if certificate is not None:
         settings["sslrootcert"] = str(certificate)
-    if way.asked:
+    if way.options:
         settings["options"] = way.options
     return settings
 

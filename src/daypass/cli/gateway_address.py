@@ -16,6 +16,7 @@ from daypass.cli.exits import ExitCode
 from daypass.cli.failure import Failure
 from daypass.cli.files import write_private
 from daypass.cli.output import note
+from daypass.cli.wishes import Pairs, Wishes, write_options
 
 _VALID_FOR: Final = ("1h", "5m")
 _ENGINE: Final = "postgres"
@@ -31,7 +32,8 @@ class Way:
     database: str
     tls: str
     certificate: str
-    asked: tuple[tuple[str, str], ...] = ()
+    asked: Pairs = ()
+    settings: Pairs = ()
 
     @property
     def sslmode(self) -> str:
@@ -41,10 +43,10 @@ class Way:
     @property
     def options(self) -> str:
         """Return libpq's `options` that say what is asked for, empty if nothing is."""
-        return " ".join(f"-c daypass.{name}={_escaped(value)}" for name, value in self.asked)
+        return write_options(Wishes(self.asked, self.settings))
 
 
-def way_to(client: Client, database: str, asked: tuple[tuple[str, str], ...] = ()) -> Way:
+def way_to(client: Client, database: str, asked: Pairs = (), settings: Pairs = ()) -> Way:
     """Ask where the gateway is. Raises `Failure` when none is alive."""
     found = [each for each in client.get("/gateways")["items"] if each["engine"] == _ENGINE]
     if not found:
@@ -64,6 +66,7 @@ def way_to(client: Client, database: str, asked: tuple[tuple[str, str], ...] = (
         tls=gateway["tls"],
         certificate=gateway["certificate"],
         asked=asked,
+        settings=settings,
     )
 
 
@@ -127,7 +130,7 @@ def private_files(way: Way, token: str) -> Iterator[dict[str, str]]:
             certificate = Path(folder) / "gateway.crt"
             write_private(certificate, way.certificate)
             environment["PGSSLROOTCERT"] = str(certificate)
-        if way.asked:
+        if way.options:
             environment["PGOPTIONS"] = way.options
         yield environment
 
@@ -156,7 +159,3 @@ def own_environment() -> dict[str, str]:
 
 def _in_pgpass(text: str) -> str:
     return text.replace("\\", "\\\\").replace(":", "\\:")
-
-
-def _escaped(value: str) -> str:
-    return "".join(f"\\{each}" if each.isspace() or each == "\\" else each for each in value)
