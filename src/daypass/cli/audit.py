@@ -16,11 +16,11 @@ from daypass.cli.audit_check import (
     verify_proof,
     witness,
 )
-from daypass.cli.client import Json, database_path
+from daypass.cli.client import Client, Json, database_path
 from daypass.cli.commands import group_of
 from daypass.cli.connection import connect
 from daypass.cli.options import AsJson, Limit
-from daypass.cli.output import say_next, show_facts, show_json, show_table
+from daypass.cli.output import plural, say_next, show_facts, show_json, show_table
 from daypass.cli.wording import moment_of, now
 
 app = group_of("Read the audit log, and check it.")
@@ -34,6 +34,7 @@ app.command("new-key")(new_key)
 
 _TELLING = ("text", "verdict", "reason", "comment", "note", "deadline", "account", "change")
 _LONGEST = 60
+_LOOK_BACK = 2000
 
 
 @app.command("list")
@@ -92,10 +93,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an entry whole, with the text its digest is of."""
-    each = connect().get(f"/entries/{number}")
+    client = connect()
+    each = client.get(f"/entries/{number}")
     if as_json:
         show_json(each)
         return
+    began = _began(client, each) if each["kind"] == "statement.ended" else None
     show_facts(
         [
             ("entry", each["id"]),
@@ -107,9 +110,20 @@ def show(
             ("about", about_of(each)),
             ("rule", each["rule"]),
             *((name.replace("_", " "), _value(it)) for name, it in each["content"].items()),
+            ("began with", began and f"entry {began['id']}"),
+            ("its text", began and began["content"].get("text")),
             ("SHA-256", each["digest"]),
         ]
     )
+
+
+def _began(client: Client, ended: Json) -> Json | None:
+    """Return the entry of a statement's start, which has its text, if it is among the newest."""
+    reference = ended["content"].get("statement")
+    found = client.items(
+        "/entries", limit=_LOOK_BACK, kind="statement.started", grant_id=ended["grant_id"]
+    )
+    return next((each for each in found if each["content"].get("statement") == reference), None)
 
 
 def _value(it: object) -> object:
@@ -153,10 +167,36 @@ def says_of(each: Json) -> str:
         f"{content['key']}:" if content.get("key") else "",
         f"version {content['version']}" if each["kind"].startswith("policy.") else "",
         _changes(content),
+        *_told_of(each["kind"], content),
         *(str(content[name]) for name in _TELLING if content.get(name)),
     ]
     flat = " ".join(" ".join(part for part in told if part).split()) or each["rule"] or ""
     return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…"
+
+
+def _told_of(kind: str, content: Json) -> tuple[str, ...]:
+    """Say what only entries of this kind have."""
+    match kind:
+        case "statement.ended":
+            parts = (
+                content.get("outcome"),
+                content.get("sqlstate") and f"SQLSTATE {content['sqlstate']}",
+                "rows" in content and plural(content["rows"], "row"),
+                "duration_us" in content and f"{content['duration_us'] / 1000:.1f} ms",
+            )
+            return (", ".join(part for part in parts if part),)
+        case "grant.shortened":
+            return (f"{_at(content['from'])} → {_at(content['to'])}",)
+        case "token.issued" | "token.revoked":
+            name = f" {content['name']!r}" if content.get("name") else ""
+            with_one = content.get("with_token") or content.get("issued_with")
+            how = f", with token {with_one}" if with_one else ""
+            able = ", ".join(content.get("capabilities", ()))
+            return (f"token {content['token']}{name}{how}{able and f': {able}'}",)
+        case "login.failed":
+            return ("no token fits" if content.get("by") == "gateway" else "wrong password",)
+        case _:
+            return ()
 
 
 def _changes(content: Json) -> str:

@@ -89,6 +89,7 @@ async def issue_token(
                 actor,
                 EntryKind.TOKEN_ISSUED,
                 token=token_id,
+                name=name,
                 principal=target_id,
                 capabilities=sorted(each.value for each in capabilities),
                 expires_at=utc_text(token.expires_at),

@@ -37,6 +37,7 @@ async def revoke_token(ctx: Context, actor: Actor, token_id: TokenId) -> None:
                     actor,
                     EntryKind.TOKEN_REVOKED,
                     token=revoked,
+                    name=token.name if revoked == token_id else "",
                     principal=token.principal_id,
                     with_token=None if revoked == token_id else token_id,
                 ),

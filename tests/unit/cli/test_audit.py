@@ -50,10 +50,53 @@ def entry(kind: str, content: dict[str, Any], **more: Any) -> dict[str, Any]:
         (entry("group.changed", {"group": "dba", "put_in": 3}), "group dba", ""),
         (entry("target.reconciled", {"instance": 1}), "", ""),
         (entry("grant.ended", {}, grant_id=4, rule="r"), "grant 4", "r"),
+        (
+            entry(
+                "statement.ended",
+                {"statement": "5.1", "outcome": "done", "rows": 1, "duration_us": 1250},
+                session_id=5,
+            ),
+            "session 5",
+            "done, 1 row, 1.2 ms",
+        ),
+        (
+            entry("statement.ended", {"outcome": "failed", "sqlstate": "42703", "rows": 0}),
+            "",
+            "failed, SQLSTATE 42703, 0 rows",
+        ),
+        (
+            entry("statement.ended", {"outcome": "unknown", "reason": "its gateway was killed"}),
+            "",
+            "unknown its gateway was killed",
+        ),
+        (
+            entry("token.issued", {"token": 7, "name": "laptop", "capabilities": ["connect"]}),
+            "",
+            "token 7 'laptop': connect",
+        ),
+        (
+            entry("token.revoked", {"token": 8, "name": "", "with_token": 7}),
+            "",
+            "token 8, with token 7",
+        ),
+        (entry("login.failed", {"principal": 3}), "", "wrong password"),
+        (entry("login.failed", {"principal": 3, "by": "gateway"}), "", "no token fits"),
     ],
 )
 def test_a_line_names_what_it_is_about(found: dict[str, Any], about: str, says: str) -> None:
     assert (about_of(found), says_of(found)) == (about, says)
+
+
+def test_a_shortened_grant_says_from_when_to_when() -> None:
+    content = {
+        "from": "2020-02-03T10:00:00.000000Z",
+        "to": "2020-02-03T09:30:00.000000Z",
+        "reason": "",
+    }
+    first, arrow, second = says_of(entry("grant.shortened", content)).partition(" → ")
+    assert arrow
+    assert first.startswith("2020-02-0")
+    assert second < first
 
 
 def test_a_failed_login_is_nobody_s_and_not_daypass_s() -> None:
