@@ -12,6 +12,7 @@ from daypass.cli.audit_check import (
     consistency,
     new_key,
     prove,
+    public_key,
     verify,
     verify_proof,
     witness,
@@ -25,6 +26,7 @@ from daypass.cli.wording import moment_of, now
 
 app = group_of("Read the audit log, and check it.")
 app.command()(verify)
+app.command("key")(public_key)
 app.command()(checkpoint)
 app.command()(prove)
 app.command("verify-proof")(verify_proof)

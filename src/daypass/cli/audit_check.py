@@ -103,6 +103,19 @@ def _problem(each: Json) -> str:
     return f"{entry}{leaf}{each['what']}"
 
 
+def public_key(as_json: AsJson = False) -> None:
+    """Print the log's public keys, one a line, to keep elsewhere: what is signed is checked by it.
+
+    Taken over a line you trust, once: whoever checks must not ask the one who is checked.
+    """
+    found = connect().get("/log")
+    if as_json:
+        show_json(found)
+        return
+    for each in found["keys"]:
+        sys.stdout.write(f"{each}\n")
+
+
 def checkpoint(folder: Folder = None) -> None:
     """Print the newest checkpoint, to keep it elsewhere."""
     fetch, _ = _parts(folder)
@@ -122,12 +135,15 @@ def prove(
         return
     out.write_text(document, encoding="utf-8")
     say(f"The proof of entry {number} is in {out}. It opens this entry to whoever has it.")
-    say_next(f"daypass audit verify-proof {out} --key KEY")
+    say_next("daypass audit key", f"daypass audit verify-proof {out} --key KEY")
 
 
 def verify_proof(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="From `audit prove`.")],
-    key: Annotated[list[str], typer.Option("--key", metavar="KEY", help="Public key of the log.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Public key of the log: `daypass audit key`."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Of the log, for texts too long for a proof.")
     ] = None,
@@ -136,6 +152,8 @@ def verify_proof(
     """Check a proof, offline, and show the entry."""
     from daypass.checking import check_proof, folder_of
 
+    if not key:
+        raise _unknown_log()
     keys = _keys(key)
     with _failures():
         found = check_proof(read_text(file).encode(), keys, folder_of(folder) if folder else None)
@@ -239,14 +257,18 @@ def _source(
     if given:
         return fetch, _keys(given)
     if client is None:
-        raise usage(
-            "whose log this has to be is not known",
-            next_step="--key KEY: whoever runs it says which, “keys” of GET /api/v1/log",
-        )
+        raise _unknown_log()
     keys = client.get("/log")["keys"]
     if not quiet:
         say("No --key is given: this server's own word is taken for who signs.")
     return fetch, _keys(keys)
+
+
+def _unknown_log() -> Failure:
+    return usage(
+        "whose log this has to be is not known",
+        next_step="--key KEY: an admin or auditor prints it, daypass audit key",
+    )
 
 
 def _parts(folder: Path | None) -> tuple[Fetch, Client | None]:

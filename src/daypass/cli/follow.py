@@ -39,7 +39,7 @@ def wait_for_decision(client: Client, request_id: int, patience: timedelta) -> J
                 return found
             status.update(
                 f"request {request_id} waits for {waits_for(found)} "
-                f"(giving up in {say_span(timedelta(seconds=left))})"
+                f"({say_span(timedelta(seconds=left))} more; Ctrl-C leaves it filed)"
             )
             time.sleep(min(_LOOK_EVERY_S, left))
     if found["state"] != "approved":
@@ -150,6 +150,14 @@ def next_commands(grant: Json) -> list[str]:
         return [f"daypass grant {grant['id']}"]
     if grant["direct_credentials"]:
         return [f"daypass credential {grant['id']}"]
+    exact = grant["asked"].get("statements") or ()
+    if exact:
+        # Any other text is denied; and of values to bind, `query` has none.
+        at = f"daypass query {grant['database']} --grant {grant['id']}"
+        fits = [each["text"] for each in exact if not each["parameters"]]
+        if fits:
+            return [f"{at} {shlex.quote(fits[0])}"]
+        return [f"daypass connect {grant['database']} --grant {grant['id']}"]
     relations = (grant.get("scope") or {}).get("relations") or ()
     asked = [each for each in grant["asked"]["relations"] if "*" not in each]
     names = [each["name"] for each in relations] or asked

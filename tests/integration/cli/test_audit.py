@@ -53,6 +53,7 @@ def copied(running_demo: RunningDemo, tmp_path: Path) -> Path:
 def test_the_log_is_verified_by_folder_and_by_api(
     auditor: Terminal, key: str, copied: Path
 ) -> None:
+    assert auditor.run("audit", "key").out == f"{key}\n"
     by_folder = auditor.run("audit", "verify", str(copied), "--key", key)
     assert by_folder.exit_code == 0, by_folder.err
     assert "is whole" in by_folder.out

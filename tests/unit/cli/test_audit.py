@@ -1,10 +1,13 @@
 """What a line of the audit log says: who, about what, and what happened."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daypass.cli.audit import about_of, says_of, who_of
+from daypass.cli.audit_check import verify, verify_proof
+from daypass.cli.failure import Failure
 
 
 def entry(kind: str, content: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -97,6 +100,15 @@ def test_a_shortened_grant_says_from_when_to_when() -> None:
     assert arrow
     assert first.startswith("2020-02-0")
     assert second < first
+
+
+def test_whoever_checks_without_a_key_hears_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as checked:
+        verify(tmp_path)
+    with pytest.raises(Failure) as proven:
+        verify_proof(tmp_path / "entry.json")
+    for each in (checked, proven):
+        assert "daypass audit key" in " ".join(each.value.next_steps)
 
 
 def test_a_failed_login_is_nobody_s_and_not_daypass_s() -> None:
