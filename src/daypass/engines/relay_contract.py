@@ -214,6 +214,15 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherGrant:
+    """A grant that another session could be opened under."""
+
+    grant_id: int
+    deadline: datetime
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class RelayLimits:
     """What one session may do; None is no limit.
 
@@ -233,6 +242,8 @@ class RelayLimits:
     place: str = "INSTANCE/DATABASE"
     """What the database is asked for as, and the grant's number: for what denials say."""
     grant_id: int = 0
+    others: tuple[OtherGrant, ...] = ()
+    """Of the same person on the same database, as they were when the session began."""
 
 
 class RelayPorts(Protocol):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from daypass.domain.limits import SessionLimits
-from daypass.engines.relay_contract import RelayLimits
+from daypass.engines.contract import Plan
+from daypass.engines.relay_contract import OtherGrant, RelayLimits
 from daypass.gateway.throttle import network_of
 
 # Before a client is let in. Its bytes are bounded by the greeting and by what TLS keeps of it.
@@ -29,7 +32,12 @@ class ConnectionLimits:
     handshakes_per_place: int = 200
 
 
-def relay_limits(given: SessionLimits, place: str, grant_id: int) -> RelayLimits:
+def relay_limits(
+    given: SessionLimits,
+    place: str,
+    grant_id: int,
+    others: Iterable[tuple[int, datetime, Plan]] = (),
+) -> RelayLimits:
     """Return what a relay keeps of a session's limits, on a database that is asked for as this."""
     return RelayLimits(
         statement_timeout_s=given.statement_timeout_s,
@@ -39,6 +47,7 @@ def relay_limits(given: SessionLimits, place: str, grant_id: int) -> RelayLimits
         exact=given.statements,
         place=place,
         grant_id=grant_id,
+        others=tuple(OtherGrant(*each) for each in others),
     )
 
 

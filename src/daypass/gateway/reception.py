@@ -12,7 +12,7 @@ import psycopg
 import structlog
 
 from daypass.domain.decision import Outcome
-from daypass.domain.errors import Conflict, Denied, Error, NotFound, Unavailable
+from daypass.domain.errors import Conflict, Denied, Error, Unavailable
 from daypass.domain.ids import GrantId, RequestId
 from daypass.domain.permit import SessionPermit
 from daypass.domain.principal import Actor
@@ -33,7 +33,7 @@ from daypass.gateway.keys import cancel_key
 from daypass.gateway.limits import DIAL_S, HANDSHAKE_S, relay_limits
 from daypass.gateway.session import GatewaySession
 from daypass.gateway.throttle import network_of
-from daypass.gateway.wording import greeting_notices, shutting_down
+from daypass.gateway.wording import greeting_notices, not_needed, shutting_down
 from daypass.operations.ask_on_connect import (
     Wishes,
     decision_of,
@@ -47,7 +47,13 @@ from daypass.operations.authenticate_by_scram import (
     offer_scram,
     record_failed_proof,
 )
-from daypass.operations.authorize_session import Candidate, authorize_session, find_candidates
+from daypass.operations.authorize_session import (
+    Candidate,
+    authorize_session,
+    find_candidates,
+    no_grant,
+)
+from daypass.operations.choose_for_session import choose_for_session
 from daypass.operations.open_line import open_line
 
 if TYPE_CHECKING:
@@ -57,6 +63,7 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 1.0
 _MOST_APPLICATION: Final = 200
+_MOST_OTHERS: Final = 5
 _QUICK_S: Final = 1.0
 """Who needs no longer than this to prove who it is gives way to nobody."""
 
@@ -199,18 +206,29 @@ class Reception:
         wishes = read_wishes(
             hello.database, hello.asked, longest_wait=self._gateway.options.longest_wait
         )
-        candidate = await self._find(actor, hello.database, wishes)
+        candidate, others = await self._find(actor, hello.database, wishes)
         async with asyncio.timeout(DIAL_S):
-            await self._open(actor, candidate, hello)
+            await self._open(actor, candidate, others, hello)
 
-    async def _find(self, actor: Actor, database: str, wishes: Wishes) -> Candidate:
-        """Return the most specific live grant, or file a request and wait for one."""
+    async def _find(
+        self, actor: Actor, database: str, wishes: Wishes
+    ) -> tuple[Candidate, tuple[Candidate, ...]]:
+        """Return the live grant that is meant, or file a request and wait; and the other ones."""
         ctx = self._gateway.ctx
         try:
-            return (await find_candidates(ctx, actor, database, wishes.grant_id))[0]
-        except (Denied, NotFound) as error:
-            if error.detail_code != "no_grant" or wishes.grant_id is not None:
+            live = await find_candidates(ctx, actor, database)
+        except Denied as error:
+            if error.detail_code != "no_grant":
                 raise
+            live = ()
+        chosen = choose_for_session(live, wishes)
+        if chosen is not None:
+            unneeded = not_needed(chosen.grant.id, wishes, chosen.grant.reason)
+            if unneeded:
+                self._notice(unneeded)
+            return chosen, _without(live, chosen)
+        if wishes.grant_id is not None:
+            raise no_grant(database, wishes.grant_id)
         request_id, grant_id, decision = await file_on_connect(ctx, actor, database, wishes.ask)
         if grant_id is None:
             steps = (
@@ -220,7 +238,8 @@ class Reception:
             )
             self._notice(f"request {request_id} on {database} waits for approval{steps}")
             grant_id = await self._decided(actor, request_id, database, wishes.wait)
-        return (await find_candidates(ctx, actor, database, grant_id))[0]
+        chosen = (await find_candidates(ctx, actor, database, grant_id))[0]
+        return chosen, _without(live, chosen)
 
     async def _decided(
         self, actor: Actor, request_id: RequestId, database: str, wait: timedelta
@@ -249,7 +268,9 @@ class Reception:
                     )
                 await changed.wait(min(left_s, _LOOK_EVERY_S))
 
-    async def _open(self, actor: Actor, candidate: Candidate, hello: Hello) -> None:
+    async def _open(
+        self, actor: Actor, candidate: Candidate, others: tuple[Candidate, ...], hello: Hello
+    ) -> None:
         gateway = self._gateway
         gateway.watch.require_contact()
         permit = await self._authorized(actor, candidate)
@@ -282,7 +303,12 @@ class Reception:
                 log,
                 gateway.ports,
             )
-            limits = relay_limits(permit.limits, candidate.grant.database, permit.grant_id)
+            limits = relay_limits(
+                permit.limits,
+                candidate.grant.database,
+                permit.grant_id,
+                [(each.grant.id, each.grant.deadline, each.found.plan) for each in others],
+            )
             relay = gateway.engine.relay(plan, line, session, limits)
             early = self._greeting.admit(
                 line,
@@ -292,9 +318,8 @@ class Reception:
                     candidate.grant.database,
                     permit.deadline,
                     gateway.left_until(permit.deadline),
-                    permit.scope,
+                    permit.scope if permit.scope.native_role else permit.scope.only(plan.given),
                     permit.limits,
-                    gateway.ctx.public_url,
                 ),
             )
         except BaseException:
@@ -411,6 +436,17 @@ class Reception:
 
 _RECORDED: Final = 20
 """So many failures in a row from one place are put on record each; more would fill the log."""
+
+
+def _without(live: tuple[Candidate, ...], chosen: Candidate) -> tuple[Candidate, ...]:
+    # One for exact statements takes no other text, and one that is blocked none at all.
+    return tuple(
+        each
+        for each in live
+        if each.grant.id != chosen.grant.id
+        and not each.grant.asked.statements
+        and not each.found.plan.blocked
+    )[:_MOST_OTHERS]
 
 
 def _application(hello: Hello) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,9 +10,11 @@ from daypass.domain.duration import format_duration
 from daypass.domain.errors import Conflict, Error, Unavailable
 from daypass.domain.limits import SessionLimits
 from daypass.domain.scope import Scope
+from daypass.operations.ask_on_connect import Wishes
 from daypass.store.sessions import WatchedSession
 
-_NAMED: Final = 12
+_RELATIONS: Final = 3
+_COLUMNS: Final = 6
 _TEXTS: Final = 5
 _TEXT: Final = 200
 
@@ -24,28 +26,47 @@ def greeting_notices(
     left: timedelta,
     scope: Scope,
     limits: SessionLimits,
-    address: str,
 ) -> tuple[str, ...]:
-    """Say what a session is under: its grant, its deadline, what is masked, and its limits."""
+    """Say in three lines what a session is under: its grant, what that opens, what it hides."""
     first = (
         f"grant {grant_id} on {database} until {clock_time(deadline)} "
         f"({format_duration(left)} left); every statement is recorded"
     )
-    notices = [first]
-    masked = [str(column) for column in scope.masked_columns()]
-    if masked:
-        notices.append("masked: " + _some(masked))
-    filtered = [str(each.name) for each in scope.relations if each.filters]
-    if filtered:
-        notices.append("some rows are hidden in: " + _some(filtered))
+    opened = _opened(scope)
+    if limits.exact:
+        opened = "nothing but what was approved may be sent: " + _texts(limits)
     bounds = _bounds(limits)
     if bounds:
-        notices.append(f"each statement may have {bounds}")
-    if limits.exact:
-        notices.append("nothing but what was approved may be sent: " + _texts(limits))
-    if address:
-        notices.append(f"details: {address}/grants/{grant_id}")
-    return tuple(notices)
+        opened += f"; each statement may have {bounds}"
+    hidden = []
+    masked = [str(column) for column in scope.masked_columns()]
+    if masked:
+        hidden.append("masked: " + _some(masked, _COLUMNS))
+    filtered = [str(each.name) for each in scope.relations if each.filters]
+    if filtered:
+        hidden.append("some rows are hidden in: " + _some(filtered))
+    hidden.append(f"daypass grant {grant_id} shows all of it")
+    return first, opened, "; ".join(hidden)
+
+
+def not_needed(grant_id: int, wishes: Wishes, granted_for: str) -> str:
+    """Say which options of a client came to nothing as a live grant was taken, empty if none."""
+    named = [each for each in ("reason", "ticket", "for", "wait") if each in wishes.given]
+    if wishes.ask is not None and wishes.ask.reason == granted_for:
+        # It came of this very request.
+        return ""
+    if not named or (named == ["wait"] and wishes.grant_id is not None):
+        return ""
+    options = ", ".join(f"daypass.{each}" for each in named)
+    return f"{options} not needed: grant {grant_id} is live, and no request was filed"
+
+
+def _opened(scope: Scope) -> str:
+    if scope.native_role is not None:
+        return f"it opens what the role {scope.native_role} has"
+    classes = ", ".join(sorted(each.value for each in scope.classes)) or "nothing"
+    names = [str(each.name) for each in scope.relations if each.classes]
+    return f"it opens {classes} on " + (_some(names) if names else "no relation")
 
 
 def _bounds(limits: SessionLimits) -> str:
@@ -66,10 +87,9 @@ def _texts(limits: SessionLimits) -> str:
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = len(listed) - _NAMED
-    return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _some(names: Sequence[str], most: int = _RELATIONS) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def ends_soon(grant_id: int, deadline: datetime, left: timedelta) -> str:

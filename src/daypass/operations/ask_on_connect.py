@@ -37,18 +37,27 @@ _BY_ITSELF: Final = (
     frozenset({StatementClass.EXPLAIN}),
 )
 """What is tried where a rule files requests by itself, the most first."""
+BY_ITSELF_REASON: Final = "connected"
+_SCOPE: Final = ("profile", "classes", "relations", "unmask")
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What a client wants besides a connection: a grant by number, or a request to be filed.
 
-    `wait` is how long it is held for the decision; `ask` is None where it gave no reason.
+    `wait` is how long it is held for the decision; `ask` is None where it gave no reason. `given`
+    are the names of its options.
     """
 
     grant_id: GrantId | None
     wait: timedelta
     ask: Ask | None
+    given: frozenset[str] = frozenset()
+
+    @property
+    def scope(self) -> frozenset[str]:
+        """Return the options that say what the grant has to have."""
+        return self.given & frozenset(_SCOPE)
 
 
 def read_wishes(database: str, asked: Mapping[str, str], *, longest_wait: timedelta) -> Wishes:
@@ -60,9 +69,13 @@ def read_wishes(database: str, asked: Mapping[str, str], *, longest_wait: timede
     if "grant" in asked:
         if not _NUMBER.fullmatch(asked["grant"]):
             raise _wrong("grant", "not the number of a grant")
+        for name in _SCOPE:
+            if name in asked:
+                raise _wrong(name, "goes with a request, and daypass.grant names a grant")
         grant_id = GrantId(int(asked["grant"]))
     wait = _duration(asked, "wait") or timedelta()
-    return Wishes(grant_id, min(wait, longest_wait), _ask(database, asked))
+    ask = _ask(database, asked)
+    return Wishes(grant_id, min(wait, longest_wait), ask, frozenset(asked))
 
 
 def _ask(database: str, asked: Mapping[str, str]) -> Ask | None:
@@ -132,7 +145,9 @@ async def _waiting(ctx: Context, actor: Actor, ask: Ask) -> RequestId | None:
     for each in found:
         same = (each.database, each.reason, each.ticket) == (ask.database, ask.reason, ask.ticket)
         alike = each.profile == ask.profile and (
-            bool(ask.profile) or each.asked.classes == ask.asked.classes
+            bool(ask.profile)
+            or (each.asked.classes, each.asked.relations)
+            == (ask.asked.classes, ask.asked.relations)
         )
         if same and alike and each.extends_grant_id is None:
             return each.id
@@ -143,7 +158,7 @@ async def _by_itself(ctx: Context, actor: Actor, database: str) -> Ask:
     """Return what a rule with `on_connect` allows this person here, the most there is."""
     if actor.may(Capability.REQUEST) and actor.may(Capability.READ):
         for classes in _BY_ITSELF:
-            ask = Ask(database=database, asked=AskedScope(classes), reason="connected")
+            ask = Ask(database=database, asked=AskedScope(classes), reason=BY_ITSELF_REASON)
             try:
                 found = (await explain_decision(ctx, actor, ask)).considered
             except Denied:

@@ -42,6 +42,8 @@ class GrantRow:
     database: str
     asked_document: dict[str, Any]
     profile: str
+    reason: str
+    ticket: str
     rule: str | None
     limits: dict[str, Any]
     direct_credentials: bool
@@ -86,8 +88,8 @@ class GrantRow:
 _SELECT = """
     select g.id, g.request_id, g.principal_id, p.email as principal, p.name as principal_name,
       d.instance_id, g.database_id, i.name || '/' || d.name as database,
-      g.asked as asked_document, r.profile, g.rule, g.limits, g.direct_credentials, g.break_glass,
-      g.review, w.grant_id is not null as reviewed,
+      g.asked as asked_document, r.profile, r.reason, r.ticket, g.rule, g.limits,
+      g.direct_credentials, g.break_glass, g.review, w.grant_id is not null as reviewed,
       w.grant_id is null
         and coalesce((g.review->>'due_at')::timestamptz <= clock_timestamp(), false)
         as review_overdue, g.scope_hash, g.policy_version,

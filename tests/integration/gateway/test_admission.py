@@ -12,6 +12,17 @@ from daypass.domain.principal import Capability
 from daypass.operations.decide_request import decide_request
 from tests.gateways import Gate
 
+_COUNT = "select count(*) > 0 from sales.orders"
+
+
+async def _pending(gate: Gate) -> RequestId:
+    for _ in range(200):
+        rows = await gate.world.rows("select id from request where state = 'pending'")
+        if rows:
+            return RequestId(int(str(rows[0][0])))
+        await asyncio.sleep(0.05)
+    raise AssertionError("no request was filed")
+
 
 @pytest.mark.parametrize(
     ("user", "whose", "why"),
@@ -118,6 +129,53 @@ async def test_a_rule_files_by_itself_on_connecting(gate: Gate) -> None:
     said = await gate.psql("ben", "-c", "select * from sales.orders limit 1")
     assert said.code == 1
     assert "ERROR" in said.err
+
+
+async def test_what_somebody_asked_for_goes_before_what_a_rule_filed_by_itself(gate: Gate) -> None:
+    here = gate.world
+    said = await gate.psql("ben", "-c", "explain select * from sales.orders")
+    assert said.code == 0, said.err
+    connecting = asyncio.create_task(
+        gate.psql("ben", "-c", _COUNT, options="-c daypass.reason=checking -c daypass.wait=30s")
+    )
+    await decide_request(here.ctx, await here.actor("dana"), await _pending(gate), yes=True)
+    asked = await asyncio.wait_for(connecting, 15)
+    assert asked.out == "t\n", asked.err
+    for options in ("", "-c daypass.reason=checking"):
+        said = await gate.psql("ben", "-c", _COUNT, options=options)
+        assert said.out == "t\n", said.err
+        assert "not needed" not in said.err
+    assert await here.rows("select count(*) from request") == [(2,)]
+
+
+async def test_options_that_name_more_than_a_live_grant_has_file_a_request(gate: Gate) -> None:
+    here = gate.world
+    narrow = await here.grant("ada", "sales.orders")
+    said = await gate.psql("ada", "-c", _COUNT, options="-c daypass.reason=INC-1")
+    assert f"daypass.reason not needed: grant {narrow} is live" in said.err, said.err
+    more = "-c daypass.reason=INC-2 -c daypass.relations="
+    said = await gate.psql("ada", "-c", _COUNT, options=f"{more}sales.orders")
+    assert "not needed" in said.err, said.err
+    assert await here.rows("select count(*) from request") == [(1,)]
+    for _ in range(2):
+        said = await gate.psql(
+            "ada", "-c", "select id from sales.customers limit 1", options=f"{more}sales.customers"
+        )
+        assert said.code == 0, said.err
+    assert await here.rows("select count(*) from request") == [(2,)]
+    said = await gate.psql("ada", options=f"-c daypass.grant={narrow} -c daypass.classes=update")
+    assert "daypass.classes: goes with a request" in said.err, said.err
+
+
+async def test_a_denial_names_the_grant_that_has_it(gate: Gate) -> None:
+    wide = await gate.world.grant("ada", "sales.*")
+    narrow = await gate.world.grant("ada", "sales.orders")
+    async with await gate.connect("ada") as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as denied:
+            await connection.execute("select id from sales.customers limit 1")
+    hint = denied.value.diag.message_hint or ""
+    assert hint.startswith(f"This session is under grant {narrow}. Grant {wide} has it, until ")
+    assert f"options='-c daypass.grant={wide}'" in hint
 
 
 async def test_a_wrong_option_is_named(gate: Gate) -> None:

@@ -86,7 +86,7 @@ async def test_copies_by_class(desk: Desk) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
                 async with cursor.copy(text):
                     pass
-            assert "daypass request" in (refused.value.diag.message_hint or "")
+            assert "daypass.grant=" in (refused.value.diag.message_hint or "")
             assert await _one(connection, "select 1") == 1
 
 
@@ -94,7 +94,7 @@ async def test_a_denied_statement_in_a_pipeline_stops_what_is_behind_it(desk: De
     async with await _open(desk, "read") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege) as denied:
             await _pipelined(connection, "select 1", "delete from sales.orders", "select 2")
-        assert "daypass request" in (denied.value.diag.message_hint or "")
+        assert "daypass connect prod/shop --grant" in (denied.value.diag.message_hint or "")
         assert await _one(connection, "select 3") == 3
         # Many of one statement are a pipeline too: none of them was done.
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -119,7 +119,7 @@ async def test_it_copies_by_class(said: Found) -> None:
     assert "***@***" in out["export"]["first"]
     assert out["read"]["problem"]["code"] == "42501"
     assert "not export" in out["read"]["problem"]["message"]
-    assert "daypass request" in out["read"]["problem"]["hint"]
+    assert "daypass.grant=" in out["read"]["problem"]["hint"]
     assert said["copies_in"]["load"] == {"problem": None, "count": 2, "after": 1}
     assert said["copies_in"]["write"]["problem"]["code"] == "42501"
     assert {each["after"] for each in (*out.values(), *said["copies_in"].values())} == {1}

@@ -110,7 +110,7 @@ async def test_it_copies_by_class(said: Found) -> None:
     assert out["export"]["lines"] == 400
     assert "***@***" in out["export"]["first"]
     assert out["read"]["problem"]["state"] == "42501"
-    assert "daypass request" in out["read"]["problem"]["message"]
+    assert "daypass.grant=" in out["read"]["problem"]["message"]
     assert into["load"]["problem"] is None
     assert into["load"]["count"] == [2]
     assert into["write"]["problem"]["state"] == "42501"

@@ -15,7 +15,7 @@ from typing import Final
 from daypass.domain.catalog import RelationName
 from daypass.domain.errors import Invalid
 from daypass.domain.statement_class import StatementClass
-from daypass.engines.contract import PreparedText, StatementFacts, Verdict
+from daypass.engines.contract import Plan, PreparedText, StatementFacts, Verdict
 from daypass.engines.postgres import relay_shapes
 from daypass.engines.postgres.parsing import Node, parse_text, string
 from daypass.engines.postgres.plan import PostgresPlan
@@ -157,6 +157,14 @@ def read_text(text: str, scope: SessionScope, plan: PostgresPlan) -> Reading:
         guarded=_guarded(text, analyses, scope, plan),
         setting=all(_only_sets(each) for each in analyses),
         origin="copy" if copies else "",
+    )
+
+
+def would_take(text: str, plan: Plan) -> bool:
+    """Say whether a session under another plan could send a text."""
+    return (
+        isinstance(plan, PostgresPlan)
+        and prepare_under(text, plan.session_scope).verdict is Verdict.FORWARD
     )
 
 

@@ -30,7 +30,7 @@ from daypass.engines.postgres.relay_conversation import (
     Run,
 )
 from daypass.engines.postgres.relay_effects import change_names, uncertain
-from daypass.engines.postgres.relay_judge import Judge, ReadsApart
+from daypass.engines.postgres.relay_judge import Judge, ReadsApart, would_take
 from daypass.engines.postgres.relay_names import key_of
 from daypass.engines.postgres.relay_parameters import as_fixed, bound_names, bound_values
 from daypass.engines.postgres.relay_reading import (
@@ -46,7 +46,7 @@ from daypass.engines.postgres.statements import statement_facts
 from daypass.engines.postgres.wire.body import message
 from daypass.engines.postgres.wire.client_messages import Close, Describe, Execute, Query
 from daypass.engines.postgres.wire.violation import NOT_UTF8, PROTOCOL_VIOLATION, ProtocolViolation
-from daypass.engines.relay_contract import Started
+from daypass.engines.relay_contract import OtherGrant, Started
 
 FAILING_QUERY: Final = Query(FAILING_TEXT).build()
 
@@ -55,6 +55,7 @@ _UNNAMED: Final = b""
 APART_BYTES: Final = 4096
 """Longer texts take long enough to read that others would feel it."""
 _TURN_S: Final = 0.02
+_ELSEWHERE_S: Final = 0.005
 _NOT_UTF8: Final = Refusal("unparsable", "the text is not UTF-8", NOT_UTF8)
 _FUNCTION_CALL: Final = Refusal(
     "function_call",
@@ -377,11 +378,38 @@ class Steps:
         if refusal is None or not refusal.asks:
             return refusal
         limits = self._talk.limits
+        other = self._elsewhere(reading.text)
+        if other is not None:
+            return replace(
+                refusal,
+                hint=f"This session is under grant {limits.grant_id}. Grant {other.grant_id} has "
+                f"it, until {other.deadline:%Y-%m-%d %H:%M:%S} UTC: connect with "
+                f"options='-c daypass.grant={other.grant_id}', or "
+                f"daypass connect {limits.place} --grant {other.grant_id}",
+            )
         return replace(
             refusal,
             hint=f"This session is under grant {limits.grant_id}. Ask for one that has it all: "
             f'daypass request {limits.place} {refusal.asks} --reason "…"',
         )
+
+    def _elsewhere(self, text: str) -> OtherGrant | None:
+        """Return another grant of the same person that has all that a denied text needs."""
+        others = self._talk.limits.others
+        # Reading a text takes time that others of the process wait for.
+        if not others or len(text) > APART_BYTES:
+            return None
+        clock = self._talk.clock
+        began = clock()
+        found = None
+        for each in others:
+            if clock() - began > _ELSEWHERE_S:
+                break
+            if would_take(text, each.plan):
+                found = each
+                break
+        self.spent_s += clock() - began
+        return found
 
     def _refuse_query(self, refusal: Refusal, text: str, reading: Reading | None) -> bool:
         talk = self._talk

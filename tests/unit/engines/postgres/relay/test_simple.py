@@ -1,13 +1,18 @@
 """Queries as texts: judged, spliced, written down, ended; denials behave as errors do."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
+from daypass.domain.catalog import RelationName
 from daypass.engines.postgres.relay_steps import FAILING_QUERY
-from daypass.engines.relay_contract import Ended, RelayLimits
+from daypass.engines.relay_contract import Ended, OtherGrant, RelayLimits
 from tests.unit.engines.postgres.relay.talk import (
     BAD,
     COPY_DONE,
     EMPTY_QUERY,
+    PLAN,
     ROWS,
     TERMINATE,
     CopyData,
@@ -79,6 +84,23 @@ def test_a_denied_text_fails_on_the_server_too(status: str) -> None:
     (refused,) = talk.refusals
     assert (refused.code, len(refused.statements)) == ("not_in_scope", 2)
     assert talk.relay.idle == (status == "I")
+
+
+def test_a_denial_names_another_grant_that_has_it_all() -> None:
+    secret = RelationName("sales", "secret")
+    given = replace(PLAN.session_scope, relation_classes={secret: PLAN.classes})
+    wider = replace(PLAN, session_scope=given)
+    until = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    others = (OtherGrant(8, until, PLAN), OtherGrant(15, until, wider))
+    talk = Talk(RelayLimits(place="prod/shop", grant_id=7, others=others))
+    for text, hint in (
+        ("SELECT * FROM sales.secret", "Grant 15 has it, until 2026-03-01 12:00:00 UTC: connect "),
+        ("SELECT * FROM sales.secret, sales.orders", "Ask for one that has it all: "),
+    ):
+        talk.says(query(text))
+        found = fields(talk.answers(_SYNTAX, ready()))
+        assert f"This session is under grant 7. {hint}" in found["H"]
+        assert ("daypass.grant=15" in found["H"]) == ("Grant 15" in hint)
 
 
 def test_answers_come_in_order_when_a_denied_text_stands_between_others() -> None:
