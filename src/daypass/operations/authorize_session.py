@@ -159,11 +159,18 @@ def no_grant(database: str, grant_id: GrantId | None = None) -> Denied | NotFoun
             next_step="daypass grants lists yours",
             code="no_grant",
         )
+    next_step = f'ask for one: daypass request {database} --for 1h --reason "…"'
+    if database.count("/") != 1 or not all(database.split("/")):
+        # Nothing is looked up: what a name looks like tells nobody which there are.
+        next_step = (
+            "databases are named instance/database, such as prod/shop: daypass databases lists "
+            "those you may ask for"
+        )
     return Denied(
         Decision(
             Outcome.DENIED,
             (Reason("no_grant", f"you hold no live grant on {database}"),),
-            next_step=f'ask for one: daypass request {database} --for 1h --reason "…"',
+            next_step=next_step,
         ),
         code="no_grant",
     )

@@ -69,6 +69,14 @@ async def test_unknown_and_forbidden_databases_look_the_same(gate: Gate) -> None
     assert "daypass request X" in answers[0]
 
 
+async def test_a_name_without_its_instance_is_told_how_databases_are_named(gate: Gate) -> None:
+    await gate.world.grant("ada", "sales.*")
+    for database in ("shop", "prod.shop", "prod/", "nothing", "prod/shop/x"):
+        said = await gate.psql("ada", "-c", "select 1", database=database)
+        assert said.code == 2
+        assert "databases are named instance/database" in said.err, said.err
+
+
 async def test_a_chosen_grant_counts_and_somebody_elses_does_not(gate: Gate) -> None:
     wide = await gate.world.grant("ada", "sales.*")
     narrow = await gate.world.grant("ada", "sales.orders")

@@ -204,6 +204,7 @@ async def test_a_whole_database_is_refused_with_what_the_grant_lacks(desk: Desk)
     said = await _dump(desk, "export", 15)
     assert said.code == 1
     assert "the grant does not have billing." in said.err
+    assert "daypass.pads" not in said.err.split("request")[0]
     assert "daypass request" in said.err
     assert "LOCK TABLE billing." in said.err
     said = await _dump(desk, "export", 15, "--schema=sales")

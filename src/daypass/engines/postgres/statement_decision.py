@@ -16,6 +16,7 @@ from daypass.domain.catalog import RelationName
 from daypass.domain.statement_class import GATEWAY_TIMED, StatementClass
 from daypass.engines.contract import PreparedText
 from daypass.engines.postgres.function_classes import reads_nothing_of_the_customers
+from daypass.engines.postgres.names import SCHEMA, VIEW_SCHEMA_PREFIX
 from daypass.engines.postgres.relay_reading import Reading
 from daypass.engines.postgres.relay_shapes import Shapes
 from daypass.engines.postgres.session_guards import SENSITIVE_CATALOGS
@@ -164,6 +165,7 @@ def _deny_relations(
     asked = set(analysis.bare)
     missing: dict[RelationName, set[StatementClass]] = {}
     lacking: dict[RelationName, set[StatementClass]] = {}
+    own: Denial | None = None
     looks_only = asked <= _LOOKING and not analysis.made
     for name, needed in sorted(analysis.uses):
         place, full = scope.place(name, temporary)
@@ -188,12 +190,18 @@ def _deny_relations(
                 pass
             case Place.UNKNOWN:
                 looks_only = False
+                if _of_daypass(full):
+                    # Whoever locks or reads all there is learns first which of theirs it lacks.
+                    own = own or _own(full)
+                    continue
                 # A definition makes its relation; a bare name may be a temporary table's.
                 if name.schema and needed not in _DEFINING:
                     return Denial("unknown_relation", f"no relation {full} is known", (full,))
                 asked.add(needed)
     if missing:
         return _outside(missing)
+    if own is not None:
+        return own
     if lacking:
         return _not_on(lacking, scope)
     if looks_only and all(reads_nothing_of_the_customers(f) for f in analysis.facts.functions):
@@ -216,6 +224,18 @@ def _deny_schemas(analysis: Analysis, scope: SessionScope) -> Denial | None:
                 frozenset({needed}),
             )
     return None
+
+
+def _of_daypass(name: RelationName) -> bool:
+    return name.schema == SCHEMA or name.schema.startswith(VIEW_SCHEMA_PREFIX)
+
+
+def _own(name: RelationName) -> Denial:
+    reason = (
+        f"{name} is Daypass's own, which no grant has; pg_dump leaves it out with "
+        f"--exclude-schema={SCHEMA} --exclude-schema='{VIEW_SCHEMA_PREFIX}*'"
+    )
+    return Denial("unknown_relation", reason, (name,))
 
 
 def _outside(missing: dict[RelationName, set[StatementClass]]) -> Denial:

@@ -220,6 +220,18 @@ def test_a_text_of_unknown_names_alone_keeps_nobody_waiting() -> None:
     assert "no relation nope.tabel_number_0 is known; did you mean" in denied.reason
 
 
+def test_daypass_s_own_tables_are_named_only_where_nothing_else_lacks() -> None:
+    locked = "LOCK TABLE daypass.pads, dp_v_0_sales.orders, {} IN ACCESS SHARE MODE"
+    denied = _denied(locked.format("sales.orders, sales.secret"))
+    assert denied.reason.startswith("the grant does not have sales.secret; ")
+    assert denied.missing == (_name("sales.secret"),)
+    denied = _denied(locked.format("sales.orders"))
+    assert (denied.code, denied.missing) == ("unknown_relation", (_name("daypass.pads"),))
+    assert "daypass.pads is Daypass's own" in denied.reason
+    assert "--exclude-schema=daypass" in denied.reason
+    _denied("CREATE TABLE daypass.mine (id int)")
+
+
 def test_one_denied_statement_denies_the_text_and_all_that_is_missing_is_listed() -> None:
     prepared = _denied("SELECT * FROM sales.secret; SELECT 1; DELETE FROM hr.salaries; CALL f()")
     assert prepared.code == "not_in_scope"
