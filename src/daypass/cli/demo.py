@@ -27,7 +27,7 @@ _TRY: Final[Mapping[str, str]] = {
     "ben@example.com": "ask for e-mail addresses in clear",
     "cleo@example.com": "read one region, in office hours",
     "dana@example.com": "approve; the shop's owner",
-    "dmitri@example.com": "approve; change structure",
+    "dmitri@example.com": "approve; change structure; take a masked dump",
     "samira@example.com": "approve unmasking; policy",
     "anton@example.com": "audit list",
     "robin@example.com": "doctor, scan, people",
@@ -52,6 +52,16 @@ _STORIES: Final = (
             "daypass request prod/shop -t sales.customers --unmask sales.customers.email -r bug",
             "daypass --as dana approve N; daypass --as samira approve N",
             "daypass --as ben query prod/shop 'select email, phone from sales.customers limit 5'",
+        ),
+    ),
+    (
+        "An administrator takes a dump, masked (by a pg_dump as new as the server or newer):",
+        ("samira", "dmitri"),
+        (
+            "daypass request prod/shop -c select -c export -t 'sales.*' -r 'data for a test'",
+            "daypass --as samira approve N",
+            "daypass proxy prod/shop --port 6543",
+            "pg_dump -h 127.0.0.1 -p 6543 -U dmitri@example.com -O -x -t sales.customers prod/shop",
         ),
     ),
 )

@@ -1,8 +1,22 @@
-"""A terminal where the sample people are logged in."""
+"""A terminal where the sample people are logged in, at a demo that these modules share."""
+
+from collections.abc import Iterator
 
 import pytest
 
-from tests.demos import RunningDemo, Terminal
+from tests.demos import RunningDemo, Terminal, demo_folder, start_demo, stop_demo
+
+
+@pytest.fixture(scope="package")
+def running_demo() -> Iterator[RunningDemo]:
+    """Return a demo that answers: starting one takes longer than most of these modules."""
+    with demo_folder() as folder:
+        found = start_demo(folder)
+        try:
+            yield found
+        finally:
+            if found.process.poll() is None:
+                stop_demo(found)
 
 
 @pytest.fixture(scope="module")
