@@ -31,7 +31,8 @@ from daypass.cli.output import note, say, say_code, say_next, show_json
 from daypass.cli.wishes import merge_wishes
 
 _PASSWORD = (
-    "the password is an access token that may connect: daypass tokens issue NAME --may connect"  # noqa: S105  # says where one is had
+    "the password is an access token: daypass tokens issue NAME; one with --may connect alone uses "  # noqa: S105  # says where one is had
+    "the grants you have, and files no request"
 )
 
 
@@ -145,7 +146,7 @@ def _print_forms(way: Way) -> None:
     ]
     say_code("\n".join(lines))
     note(_PASSWORD)
-    say_next(f"daypass connect {way.database}", "daypass tokens issue laptop --may connect")
+    say_next(f"daypass connect {way.database}", "daypass tokens issue laptop")
 
 
 def _print_service(way: Way) -> None:

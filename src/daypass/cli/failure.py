@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from daypass.cli.exits import ExitCode, exit_of_status
@@ -61,6 +62,9 @@ def usage(what: str, *, why: str = "", next_step: str = "") -> Failure:
 
 def failure_of_problem(document: Mapping[str, Any], status: int, *, so: str = "") -> Failure:
     """Turn a problem of the API into a failure; `so` says what did not happen because of it."""
+    if status == HTTPStatus.NOT_FOUND:
+        # That there is no such thing says it all.
+        so = ""
     detail = str(document.get("detail") or document.get("title") or f"HTTP status {status}")
     problems = [
         f"{each['place']}: {each['problem']}" if each.get("place") else str(each["problem"])

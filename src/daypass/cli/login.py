@@ -75,8 +75,7 @@ def login(
     credentials = load_credentials()
     before = credentials.put(saved)
     save_credentials(credentials)
-    if before is not None:
-        _revoke(before)
+    ended = before is not None and moment_of(before.expires_at) > now() and _revoke(before)
     if as_json:
         show_json(_shown(saved))
         return
@@ -86,6 +85,11 @@ def login(
         f"Logged in to {address} as {person['name']} <{person['email']}>{also} "
         f"until {say_moment(saved.expires_at)}."
     )
+    if ended:
+        note(
+            f"the earlier login as {person['email']} from here has ended, with the access tokens "
+            "issued with it and what daypass connect had open"
+        )
     say_next(*_first_steps(client, saved))
 
 

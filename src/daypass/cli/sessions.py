@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from daypass.cli.client import Json
+from daypass.cli.client import Client, Json
 from daypass.cli.connection import connect
 from daypass.cli.options import AsJson, Limit, ReasonText
 from daypass.cli.output import say, say_next, show_json, show_table, state
@@ -36,7 +36,7 @@ def sessions(
     elif number is not None:
         _show_of_grant(number, found)
     else:
-        _show_open(found)
+        _show_open(client, found)
 
 
 def kill(
@@ -57,7 +57,7 @@ def kill(
     say(f"Session {number} is ended.")
 
 
-def _show_open(found: list[Json]) -> None:
+def _show_open(client: Client, found: list[Json]) -> None:
     show_table(
         ("No.", "Who", "Database", "Grant", "Kind", "State", "Since", "From", "Runs"),
         [
@@ -79,7 +79,9 @@ def _show_open(found: list[Json]) -> None:
         keep=("State",),
     )
     if found:
-        say_next(f"daypass kill {found[0]['id']}")
+        me = client.get("/session")["principal"]["email"]
+        why = "" if found[0]["principal"] == me else ' --reason "…"'
+        say_next(f"daypass kill {found[0]['id']}{why}")
 
 
 def _runs(session: Json) -> str:

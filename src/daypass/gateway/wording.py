@@ -11,6 +11,7 @@ from daypass.domain.errors import Conflict, Error, Unavailable
 from daypass.domain.limits import SessionLimits
 from daypass.domain.scope import Scope
 from daypass.operations.ask_on_connect import Wishes
+from daypass.operations.kill_session import say_end
 from daypass.store.sessions import WatchedSession
 
 _RELATIONS: Final = 3
@@ -125,7 +126,7 @@ def why_ended(found: WatchedSession, database: str) -> Error:
             code="grant_ended",
         )
     return Conflict(
-        f"the session was ended: {found.close_reason or 'it is over'}",
+        say_end(found.close_reason),
         next_step=f"daypass grant {found.grant_id} shows what the grant gives now",
         code="session_killed",
     )

@@ -37,6 +37,13 @@ async def kill_session(ctx: Context, actor: Actor, session_id: SessionId, reason
             raise Conflict(f"session {session_id} is over already", code="session_ended")
 
 
+def say_end(close_reason: str) -> str:
+    """Say that a session was ended, by what `end_session` was told of why."""
+    if close_reason.startswith("ended by "):
+        return f"the session was {close_reason}"
+    return f"the session was ended: {close_reason or 'it is over'}"
+
+
 async def end_session(tx: Tx, actor: Actor, session: SessionRow, *, why: str, reason: str) -> bool:
     """End a session with what its holder is told; False where it was over already.
 

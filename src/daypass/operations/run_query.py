@@ -27,6 +27,7 @@ from daypass.operations.authorize_session import Candidate, authorize_session, f
 from daypass.operations.consider import left_out_mend, left_out_text
 from daypass.operations.context import Context
 from daypass.operations.end_grants import LIVE, has_ended
+from daypass.operations.kill_session import say_end
 from daypass.operations.open_session import WORK_DONE, Use, opened
 from daypass.operations.open_target import engine_of
 from daypass.operations.plan_grant import compile_scope
@@ -226,7 +227,7 @@ async def _why_lost(ctx: Context, permit: SessionPermit, database: str) -> Error
     reason = session.close_reason if session is not None else ""
     if reason and reason != WORK_DONE:
         return Conflict(
-            f"the session was ended: {reason}",
+            say_end(reason),
             next_step="run it again; daypass grant "
             f"{permit.grant_id} shows what the grant gives now",
             code="session_ended",

@@ -26,6 +26,14 @@ def test_each_status_has_its_exit_code(status: int, exit_code: int) -> None:
     assert exit_of_status(status) == exit_code
 
 
+def test_what_is_not_there_is_said_once() -> None:
+    document = {"code": "no_session", "detail": "there is no session 99 that you may see"}
+    missing = failure_of_problem(document, 404, so="session 99 is not ended")
+    assert (missing.what, list(missing.why)) == (document["detail"], [])
+    over = failure_of_problem({"code": "x", "detail": "it is over"}, 409, so="it is not ended")
+    assert (over.what, list(over.why)) == ("it is not ended", ["it is over"])
+
+
 def test_whatever_else_fails_is_1() -> None:
     assert exit_of_status(500) is ExitCode.FAILED
     assert exit_of_status(302) is ExitCode.FAILED

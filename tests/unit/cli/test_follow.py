@@ -35,6 +35,7 @@ def exact(text: str, parameters: list[str] | None = None) -> dict[str, Any]:
             grant(statements=[exact("select $1", ["1"]), exact("select 2")]),
             "daypass query prod/shop --grant 7 'select 2'",
         ),
+        (grant(classes=["export"]), "daypass proxy prod/shop --grant 7"),
         (grant(statements=[exact("select $1", ["1"])]), "daypass connect prod/shop --grant 7"),
     ],
 )
