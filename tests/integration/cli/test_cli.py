@@ -38,7 +38,14 @@ def test_a_wrong_password_is_not_a_login(terminal: Terminal, tmp_path: Path) -> 
 def test_logging_out_ends_the_access_token(running_demo: RunningDemo, tmp_path: Path) -> None:
     other = Terminal(tmp_path)
     login = ("login", running_demo.url, "-e", "fay@example.com", "--password-stdin")
-    assert other.run(*login, typed=running_demo.password).exit_code == 0
+    first = other.run(*login, typed=running_demo.password)
+    assert first.exit_code == 0
+    assert "earlier login" not in first.err
+    earlier = _token_of(tmp_path)
+    again = other.run(*login, typed=running_demo.password)
+    assert "the earlier login as fay@example.com from here has ended" in " ".join(again.err.split())
+    old = other.run("whoami", DAYPASS_SERVER=running_demo.url, DAYPASS_TOKEN=earlier)
+    assert old.exit_code == 8
     token = _token_of(tmp_path)
     assert other.run("whoami", DAYPASS_SERVER=running_demo.url, DAYPASS_TOKEN=token).exit_code == 0
     assert other.run("logout").exit_code == 0
@@ -158,6 +165,11 @@ def test_masked_columns_are_marked_and_the_rule_named(terminal: Terminal, ada_gr
     assert "▒ email" in ended.out.splitlines()[0]
     assert "by rule 'e-mail addresses'" in ended.err
     assert f"under grant {ada_grant}" in ended.out
+    # What ended says how; its text is that of the entry it began with.
+    newest = ("audit", "list", "--kind", "statement.ended", "--grant", str(ada_grant))
+    (entry,) = terminal.run("--as", "ada", *newest, "--limit", "1", "--json").json["items"]
+    told = terminal.run("--as", "ada", "audit", "show", str(entry["id"]))
+    assert "select id, email from sales.customers order by id limit 2" in told.out
 
 
 def test_csv_is_read_back(terminal: Terminal, ada_grant: int) -> None:
