@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import logging
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,7 +25,6 @@ from daypass.domain.secret import Secret
 from daypass.embedded import Cluster, EmbeddedError, find_binaries
 from daypass.engines.contract import Engine
 from daypass.engines.postgres import PostgresEngine
-from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy, one_time_user
 from daypass.gateway.gateway import GatewayOptions
 from daypass.gateway.journal.limits import JournalLimits
 from daypass.gateway.limits import ConnectionLimits
@@ -43,6 +41,7 @@ from daypass.operations.send_messages import Channel
 from daypass.operations.sequence_log import Sequencer
 from daypass.operations.targets import Targets
 from daypass.settings import Settings
+from daypass.stopping import stop_signals
 from daypass.store.database import Store
 from daypass.store.log_folder import LogFolder
 from daypass.store.migrate import migrate
@@ -320,20 +319,6 @@ def _channels(settings: Settings, secrets: SecretStore) -> dict[str, Channel]:
     return channels
 
 
-@contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """Have Ctrl-C and TERM set an event, so that what is being started is started, then ended."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        yield stopped
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
 async def serve(settings: Settings, announce: Callable[[Running], Awaitable[None]]) -> None:
     """Run Daypass until it is told to stop; without a store of yours, on one of its own."""
     secrets = secret_store(settings)
@@ -403,37 +388,3 @@ def running_store(state_dir: Path) -> Secret:
             code="store_away",
         )
     return Secret(cluster.conninfo(STORE_DATABASE))
-
-
-async def serve_proxy(
-    at: int,
-    token: Secret,
-    ready: Callable[[int, str], None],
-    *,
-    host: str,
-    port: int,
-    user: str,
-    database: str,
-    certificate: str,
-    encrypted: bool,
-    asked: tuple[tuple[str, str], ...],
-    wait_s: float,
-) -> None:
-    """Lead local connections of this user from a port to a database until told to stop.
-
-    `host` to `wait_s` say where to, see `GatewayWay`. `ready` is told the local port, and the user
-    name to give where one is asked for.
-    """
-    way = GatewayWay(host, port, user, database, certificate, encrypted, asked, wait_s)
-    asked_user = one_time_user()
-    with stop_signals() as stopped:
-        proxy = LocalProxy(way, lambda: token, asked_user)
-        task = asyncio.create_task(
-            proxy.serve(at, lambda there: ready(there, asked_user)), name="proxy"
-        )
-        stopping = asyncio.create_task(stopped.wait(), name="stopping")
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

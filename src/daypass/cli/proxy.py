@@ -36,18 +36,29 @@ def proxy(
     Tools connect to it without password and TLS; it signs in to the gateway with an access token
     made for this. Only connections of your own user on this machine are taken.
     """
+    # Before there is a token: whoever stops it meanwhile leaves none behind.
+    from daypass.domain.secret import Secret
+    from daypass.local_port import serve_proxy
+    from daypass.stopping import hold_signals
+
     client = connect()
     asked = [("grant", str(grant))] if grant is not None else []
     patience_s = read_duration(wait, "--wait").total_seconds()
     if reason:
         asked += [("reason", reason), ("wait", wait)]
     way = way_to(client, database, tuple(asked))
+    # Held back until the token is known and whoever stops it is heard: it is revoked then.
+    hold_signals(True)
     with access_token(client, f"proxy {database}") as token:
-        from daypass.app import serve_proxy
-        from daypass.domain.secret import Secret
 
         def ready(at: int, user: str) -> None:
             say(f"{database} is at 127.0.0.1:{at}, for you alone, until Ctrl-C:")
+            say(
+                f"Every connection is under grant {grant}, unless its options name another."
+                if grant is not None
+                else "Each connection takes the live grant that comes first, and is told which; "
+                "--grant or options=-c daypass.grant=N choose one."
+            )
             name = user or way.user
             say_code(f"psql 'host=127.0.0.1 port={at} dbname={database} user={name}'")
             place = f"jdbc:postgresql://127.0.0.1:{at}/{quote(database, safe='')}"

@@ -11,7 +11,7 @@ import pytest
 from daypass.domain.secret import Secret
 from daypass.engines.postgres import local_proxy
 from daypass.engines.postgres.local_proxy import GatewayWay, LocalProxy, _is_ours, one_time_user
-from tests.gateways import Gate
+from tests.gateways import PSQL, Gate
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel tells it on Linux alone")
@@ -78,6 +78,52 @@ async def test_only_whoever_gives_that_name_is_led_to_the_database(
         for name in ("ada@example.com", user[:-1], user + "x", "root", user.upper()):
             with pytest.raises(psycopg.OperationalError, match="the user name that daypass proxy"):
                 await psycopg.AsyncConnection.connect(f"{where} user={name}")
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_it_leads_to_one_database_under_the_grant_that_is_named(gate: Gate) -> None:
+    wide = await gate.world.grant("ada", "sales.*")
+    narrow = await gate.world.grant("ada", "sales.orders")
+    assert gate.certificate is not None
+    way = GatewayWay(
+        "127.0.0.1",
+        gate.running.port,
+        "ada@example.com",
+        "prod/shop",
+        gate.certificate.read_text(),
+        encrypted=True,
+        asked=(("grant", str(narrow)),),
+    )
+    token = Secret(await gate.token("ada"))
+    bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        LocalProxy(way, lambda: token, "").serve(0, bound.set_result), name="proxy"
+    )
+    where = f"host=127.0.0.1 port={await bound} user=ada sslmode=disable"
+    try:
+        for more, grant in (
+            ("dbname=shop", narrow),
+            (f"dbname=prod/shop options='-c daypass.grant={wide}'", wide),
+        ):
+            process = await asyncio.create_subprocess_exec(
+                PSQL,
+                "-XAtc",
+                "select 1",
+                f"{where} {more}",
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            out, err = await asyncio.wait_for(process.communicate(), 20)
+            assert out == b"1\n", err
+            assert f"NOTICE:  grant {grant} on prod/shop until".encode() in err
+            assert b"it opens " in err
+        for name in ("ada", "prod/other", "other/shop", "postgres", "SHOP"):
+            with pytest.raises(psycopg.OperationalError, match="leads to prod/shop and no other"):
+                await psycopg.AsyncConnection.connect(f"{where} dbname={name}")
+        [(sessions,)] = await gate.world.rows("select count(*) from session")
+        assert sessions == 2
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

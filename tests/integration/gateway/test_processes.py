@@ -89,8 +89,9 @@ def test_a_proxy_leads_this_user_to_the_database(terminal: Terminal) -> None:
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
+        assert line.startswith("prod/shop is at 127.0.0.1:")
         port = int(line.split("127.0.0.1:")[1].split(",")[0])
-        where = f"host=127.0.0.1 port={port} dbname=whatever user=ada sslmode=disable"
+        where = f"host=127.0.0.1 port={port} dbname=shop user=ada sslmode=disable"
         with psycopg.connect(where) as connection:
             assert connection.execute(_COUNT.encode()).fetchone() == (True,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -117,6 +118,42 @@ def test_a_proxy_leads_this_user_to_the_database(terminal: Terminal) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.15])
+def test_a_proxy_stopped_while_it_starts_leaves_no_token(terminal: Terminal, wait_s: float) -> None:
+    def live() -> list[Any]:
+        return [
+            each
+            for each in terminal.run("tokens", "list", "--json").json["items"]
+            if each["name"].startswith("daypass proxy")
+        ]
+
+    process = _start(terminal, "proxy", "prod/shop")
+    try:
+        _until(live)
+        time.sleep(wait_s)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert live() == []
+
+
+def test_a_proxy_starts_without_what_a_server_needs() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import daypass.local_port, daypass.cli.proxy, sys; print(*sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+    assert "daypass.engines.postgres.local_proxy" in loaded
+    unwanted = {"alembic", "fastapi", "procrastinate", "sqlalchemy", "uvicorn", "daypass.app"}
+    assert not unwanted & set(loaded)
 
 
 def test_a_revoked_access_token_ends_what_was_opened_with_it_in_another_process(

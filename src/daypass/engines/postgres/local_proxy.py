@@ -12,12 +12,13 @@ import hmac
 import os
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from daypass.domain.errors import Error, Unavailable
+from daypass.domain.duration import parse_duration
+from daypass.domain.errors import Error, Invalid, Unavailable
 from daypass.domain.secret import Secret
 from daypass.engines.postgres.wire.authentication import (
     AUTHENTICATION_OK,
@@ -106,24 +107,41 @@ class LocalProxy:
                 hello.user.encode(), self._local_user.encode()
             ):
                 raise Unavailable("give the user name that daypass proxy printed")
+            if hello.database not in (self._way.database, self._way.database.split("/")[-1]):
+                raise Invalid(
+                    f"this port leads to {self._way.database} and no other database",
+                    next_step=f"daypass proxy {hello.database} opens one that leads there"
+                    if "/" in hello.database
+                    else f"connect with dbname={self._way.database}",
+                    code="other_database",
+                )
+            # What the client says of its own counts: it is the same person.
+            asked = {**dict(self._way.asked), **hello.asked}
             signing_in = SignIn(
                 user=self._way.user,
                 database=self._way.database,
                 password=self._token(),
                 application=hello.application,
                 settings=(
-                    *((f"daypass.{name}", value) for name, value in self._way.asked),
+                    *((f"daypass.{name}", value) for name, value in asked.items()),
                     *hello.settings,
                 ),
                 tls="required" if self._way.encrypted else "none",
                 nonce=secrets.token_urlsafe(24),
             )
-            async with asyncio.timeout(self._way.wait_s):
-                upstream, signed_in = await self._signed_in(signing_in)
-            said = []
+            greeting = []
             if packet.minor or packet.protocol_options:
-                said.append(NegotiateProtocolVersion(0, packet.protocol_options).build())
-            said.append(AUTHENTICATION_OK)
+                greeting.append(NegotiateProtocolVersion(0, packet.protocol_options).build())
+            greeting.append(AUTHENTICATION_OK)
+
+            def tell(notices: bytes) -> None:
+                # Clients take notices only once they know that they are let in.
+                pipe.write(b"".join(greeting) + notices)
+                greeting.clear()
+
+            async with asyncio.timeout(self._way.wait_s + _waits_s(hello.asked)):
+                upstream, signed_in = await self._signed_in(signing_in, tell)
+            said = [*greeting]
             said += [ParameterStatus(k, v).build() for k, v in signed_in.parameters.items()]
             said.append(BackendKeyData(signed_in.backend_id, signed_in.secret[:4]).build())
             said.append(ReadyForQuery(IDLE).build())
@@ -144,7 +162,9 @@ class LocalProxy:
         )
         return pipe
 
-    async def _signed_in(self, signing_in: SignIn) -> tuple[_Pipe, SignedIn]:
+    async def _signed_in(
+        self, signing_in: SignIn, tell: Callable[[bytes], None]
+    ) -> tuple[_Pipe, SignedIn]:
         pipe = await self._connected()
         try:
             while True:
@@ -152,6 +172,9 @@ class LocalProxy:
                 data = await pipe.read()
                 events: tuple[SignInEvent, ...]
                 events = signing_in.receive(data) if data else signing_in.closed()
+                notices = signing_in.notices()
+                if notices:
+                    tell(notices)
                 for event in events:
                     match event:
                         case StartTls():
@@ -299,6 +322,14 @@ async def _startup(pipe: _Pipe) -> Startup | CancelRequest:
                 case Startup() | CancelRequest():
                     pipe.unread(received)
                     return packet
+
+
+def _waits_s(asked: Mapping[str, str]) -> float:
+    """Return for how long a client wants to be held; the gateway says what is wrong with it."""
+    try:
+        return parse_duration(asked.get("wait", "0s")).total_seconds()
+    except Invalid:
+        return 0.0
 
 
 def one_time_user() -> str:

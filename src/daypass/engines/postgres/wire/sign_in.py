@@ -132,6 +132,7 @@ class SignIn:
         self._outgoing = bytearray()
         self._parameters: dict[str, str] = {}
         self._key: BackendKeyData | None = None
+        self._notices = bytearray()
         if tls == "none":
             self._begin()
         else:
@@ -142,6 +143,12 @@ class SignIn:
         """Take the bytes to send to the server now, empty if none."""
         taken = bytes(self._outgoing)
         self._outgoing.clear()
+        return taken
+
+    def notices(self) -> bytes:
+        """Take the notices of a server that has proven itself, empty if none came since."""
+        taken = bytes(self._notices)
+        self._notices.clear()
         return taken
 
     def tls_started(self, certificate: bytes) -> None:
@@ -234,6 +241,8 @@ class SignIn:
             case b"E":
                 return self._refused(Report.read(raw))
             case b"N":
+                if self._state in (_State.VERIFIED, _State.ACCEPTED):
+                    self._notices += raw
                 return None
             case b"R":
                 return self._authentication(raw)
