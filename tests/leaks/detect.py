@@ -21,7 +21,7 @@ _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _NUMBER: Final = re.compile(r"[-+]?[0-9][0-9.,:/ +-]*")
 # What a planner thinks a step costs looks like a price, and is as likely as not to equal one.
 _ESTIMATES: Final = re.compile(
-    r":(?:startup_cost|total_cost|plan_rows|plan_width|\w*\.(?:startup|per_tuple)) [0-9.e+]+"
+    r":(?:\w+\.)?(?:startup_cost|total_cost|plan_rows|plan_width|startup|per_tuple) [0-9.e+]+"
     r"|\bcost=[0-9.]+\.\.[0-9.]+ rows=[0-9]+ width=[0-9]+"
     r"|\bactual time=[0-9.]+\.\.[0-9.]+"
 )

@@ -90,8 +90,10 @@ class Databases:
         return Way("direct", "127.0.0.1", port, OWNER, self._password, name)
 
     def _role(self) -> None:
+        # The server may be another suite's too, and the role there already.
         self._company.sql(
-            f"create role {OWNER} login password '{self._password}';"
+            f"do $$begin if to_regrole('{OWNER}') is null then create role {OWNER}; end if; end$$;"
+            f" alter role {OWNER} login password '{self._password}';"
             f" grant {OWNER} to daypass_admin with admin option;",
             "postgres",
         )
