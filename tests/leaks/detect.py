@@ -24,6 +24,7 @@ _ESTIMATES: Final = re.compile(
     r":(?:\w+\.)?(?:startup_cost|total_cost|plan_rows|plan_width|startup|per_tuple) [0-9.e+]+"
     r"|\bcost=[0-9.]+\.\.[0-9.]+ rows=[0-9]+ width=[0-9]+"
     r"|\bactual time=[0-9.]+\.\.[0-9.]+"
+    r"|\b(?:Startup|Total|Planning|Execution)[ -](?:Cost|Time)\"?[:>] ?[0-9.]+"
 )
 _ISO: Final = re.compile(r"(?<=[0-9])t(?=[0-9])")
 
