@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from daypass.domain.ids import GrantId
 from daypass.domain.secret import Secret
@@ -19,6 +21,8 @@ from daypass.operations.apply_policy import apply_policy
 from tests.gateways import Gate, Said, gateway_on
 from tests.story import policy_with
 from tests.world import World
+
+Found = dict[str, Any]
 
 _FIRST = "access:\n"
 ANYTHING = policy_with(
@@ -176,6 +180,20 @@ async def end_soon(desk: Desk, number: GrantId, *, sessions: int = 1, left_s: fl
             (left_s, number),
         )
         await tx.execute("select pg_notify('daypass', %s)", (f"grant_moved {number}",))
+
+
+async def checks_of(
+    desk: Desk, ending: GrantId, *command: str, but: Mapping[str, str] = MappingProxyType({})
+) -> Found:
+    """Run a program of checks, end a grant under it, and return what each check found."""
+    running = asyncio.create_task(desk.run("read", *command, but=but))
+    await end_soon(desk, ending, left_s=1)
+    outcome = await running
+    assert outcome.code == 0, outcome.err
+    return {
+        name: each if "failed" in each else each["value"]
+        for name, each in json.loads(outcome.out).items()
+    }
 
 
 def without_numbers(text: str) -> str:

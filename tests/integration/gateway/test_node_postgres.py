@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.client_desk import Desk, end_soon
+from tests.client_desk import Desk, Found, checks_of
 from tests.conftest import lacking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _PROGRAM = Path(__file__).parents[2] / "clients" / "node"
 _HAS_DRIVER = (_PROGRAM / "node_modules").is_dir()
-Found = dict[str, Any]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,16 +34,8 @@ async def said(desk: Desk) -> Found:
         "options": {kind: desk.options(kind) for kind in desk.grants}
         | {"ending": f"-c daypass.grant={ending}"},
     }
-    running = asyncio.create_task(
-        desk.run("read", "node", str(_PROGRAM / "checks.mjs"), but={"DESK": json.dumps(given)})
-    )
-    await end_soon(desk, ending, left_s=1)
-    outcome = await running
-    assert outcome.code == 0, outcome.err
-    return {
-        name: each if "failed" in each else each["value"]
-        for name, each in json.loads(outcome.out).items()
-    }
+    command = ("node", str(_PROGRAM / "checks.mjs"))
+    return await checks_of(desk, ending, *command, but={"DESK": json.dumps(given)})
 
 
 def _bare(rows: object) -> object:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.client_desk import Desk, end_soon
+from tests.client_desk import Desk, Found, checks_of
 from tests.conftest import lacking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +19,6 @@ _DRIVER = Path("/usr/share/java/postgresql.jar")
 _HAS_DRIVER = _DRIVER.exists()
 # One small program that ends soon: no second compiler, no second thread that collects.
 _QUICKLY = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
-Found = dict[str, Any]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,16 +40,8 @@ async def said(desk: Desk) -> Found:
         "&options=-c%20search_path=sales,public",
     } | {f"options.{kind}": desk.options(kind) for kind in desk.grants}
     command = ("java", *_QUICKLY, "-classpath", str(_DRIVER), str(_PROGRAM))
-    running = asyncio.create_task(
-        desk.run("read", *command, *(f"{name}={value}" for name, value in given.items()))
-    )
-    await end_soon(desk, ending, left_s=1)
-    outcome = await running
-    assert outcome.code == 0, outcome.err
-    return {
-        name: each if "failed" in each else each["value"]
-        for name, each in json.loads(outcome.out).items()
-    }
+    told = (f"{name}={value}" for name, value in given.items())
+    return await checks_of(desk, ending, *command, *told)
 
 
 async def test_it_connects_with_tls_and_is_told_the_grant(said: Found) -> None:
