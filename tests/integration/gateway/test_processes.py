@@ -156,19 +156,28 @@ def test_a_proxy_starts_without_what_a_server_needs() -> None:
     assert not unwanted & set(loaded)
 
 
-def test_a_revoked_access_token_ends_what_was_opened_with_it_in_another_process(
-    terminal: Terminal, running_demo: RunningDemo, tmp_path: Path
-) -> None:
-    settings = tmp_path / "daypass.toml"
+def _own_gateway(
+    terminal: Terminal, running_demo: RunningDemo, folder: Path
+) -> tuple[subprocess.Popen[str], str]:
+    """Start a gateway apart from the demo's, and return it and its port."""
+    settings = folder / "daypass.toml"
     state = running_demo.state
     settings.write_text(
         f"state_dir = '{state}'\nsecret_key = 'file:{state / 'secret.key'}'\n"
         "log_level = 'warning'\n[gateway]\nport = 0\n"
     )
     process = _start(terminal, "gateway", "--config", str(settings))
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "takes clients in at" in line, line
+    return process, line.rsplit(":", 1)[1].strip()
+
+
+def test_a_revoked_access_token_ends_what_was_opened_with_it_in_another_process(
+    terminal: Terminal, running_demo: RunningDemo, tmp_path: Path
+) -> None:
+    process, port = _own_gateway(terminal, running_demo, tmp_path)
     try:
-        assert process.stdout is not None
-        port = process.stdout.readline().rsplit(":", 1)[1].strip()
         where = f"host=127.0.0.1 port={port} user=ada@example.com dbname=prod/shop sslmode=require"
         issue = ("tokens", "issue", "test", "--may", "connect", "--valid", "5m", "--json")
         first, second = (terminal.run(*issue).json for _ in range(2))
@@ -191,21 +200,11 @@ def test_a_revoked_access_token_ends_what_was_opened_with_it_in_another_process(
 def test_a_gateway_of_its_own_dies_and_its_session_is_ended(
     running_demo: RunningDemo, terminal: Terminal, tmp_path: Path
 ) -> None:
-    settings = tmp_path / "daypass.toml"
-    state = running_demo.state
-    settings.write_text(
-        f"state_dir = '{state}'\nsecret_key = 'file:{state / 'secret.key'}'\n"
-        "log_level = 'warning'\n[gateway]\nport = 0\n"
-    )
-    process = _start(terminal, "gateway", "--config", str(settings))
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert "takes clients in at" in line, line
-    port = line.rsplit(":", 1)[1].strip()
+    process, port = _own_gateway(terminal, running_demo, tmp_path)
     token = terminal.run("tokens", "issue", "test", "--may", "connect", "--valid", "5m", "--json")
     where = (
         f"host=127.0.0.1 port={port} user=ada@example.com dbname=prod/shop sslmode=verify-full"
-        f" sslrootcert={state / 'gateway' / 'gateway.crt'}"
+        f" sslrootcert={running_demo.state / 'gateway' / 'gateway.crt'}"
     )
     connection = psycopg.connect(where, password=token.json["token"], autocommit=True)
     assert connection.execute(_COUNT.encode()).fetchone() == (True,)
